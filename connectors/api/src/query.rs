@@ -1,0 +1,252 @@
+//! What a session is asked to read, and the one place that renders it as SQL.
+
+use arrow_schema::SchemaRef;
+
+use crate::{ColumnInfo, Dialect, KeyValue, Relation};
+
+/// One column of a read.
+#[derive(Debug, Clone)]
+pub struct ReadColumn {
+    /// As described by the same connector.
+    pub info: ColumnInfo,
+    /// Deliver the database's own text (`Utf8`) instead of `info.data_type`.
+    pub as_text: bool,
+}
+
+/// The column or expression by which a relation is cut.
+#[derive(Debug, Clone)]
+pub struct SplitKey {
+    /// SQL of the key, already quoted where it is a name.
+    pub expr: String,
+    /// The column, where the key is a plain one.
+    pub column: Option<ColumnInfo>,
+}
+
+/// Which rows of a relation one statement reads.
+#[derive(Debug, Clone)]
+pub enum KeyRange {
+    /// All of them.
+    All,
+    /// Keys from `lower` (included) to `upper`; a missing end is open. Rows whose key is NULL are
+    /// not among them.
+    Between {
+        /// The key.
+        key: SplitKey,
+        /// `>=` this.
+        lower: Option<KeyValue>,
+        /// `<` this, or `<=` with `upper_inclusive`.
+        upper: Option<KeyValue>,
+        /// Whether `upper` itself belongs to the range.
+        upper_inclusive: bool,
+    },
+    /// Rows whose key is NULL.
+    Null(SplitKey),
+}
+
+/// One read statement.
+#[derive(Debug, Clone)]
+pub struct ReadQuery {
+    /// What is read.
+    pub relation: Relation,
+    /// The columns in output order.
+    pub columns: Vec<ReadColumn>,
+    /// Whether `columns` are all columns of the relation in its own order, so that a query of the
+    /// user's can run as it stands.
+    pub whole: bool,
+    /// The user's `--where`, verbatim.
+    pub filter: Option<String>,
+    /// The rows.
+    pub range: KeyRange,
+    /// The schema of the batches to push: one field per column.
+    pub schema: SchemaRef,
+    /// Most rows in a batch.
+    pub batch_rows: usize,
+    /// A batch is pushed once it holds about this many bytes, whatever its rows.
+    pub batch_bytes: usize,
+    /// Rows per round trip, where the protocol has such a thing.
+    pub fetch_size: Option<u32>,
+    /// Index in `columns` of the column that names a row in messages.
+    pub key: Option<usize>,
+}
+
+impl ReadQuery {
+    /// The statement in a dialect. For a query of the user's, `$CONDITIONS` becomes the range; the
+    /// query is wrapped only where a column must be spelled differently from what it selects.
+    pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
+        let condition = self.range.to_sql(dialect);
+        match &self.relation {
+            Relation::Table(table) => {
+                let list = self
+                    .columns
+                    .iter()
+                    .map(|c| select_item(dialect, c))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let mut sql = format!("SELECT {list} FROM {}", dialect.quote_table(table));
+                let conditions: Vec<String> =
+                    self.filter.iter().map(|f| format!("({f})")).chain(condition).collect();
+                if !conditions.is_empty() {
+                    sql.push_str(" WHERE ");
+                    sql.push_str(&conditions.join(" AND "));
+                }
+                sql
+            }
+            Relation::Query(text) => {
+                let condition = condition.unwrap_or_else(|| "(1 = 1)".to_string());
+                let inner = fill_conditions(text, &condition);
+                let plain = self.columns.iter().all(|c| {
+                    let name = dialect.quote_ident(&c.info.name);
+                    column_expr(dialect, c) == name
+                });
+                if plain && self.whole {
+                    return inner;
+                }
+                let list = self
+                    .columns
+                    .iter()
+                    .map(|c| select_item(dialect, c))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                format!("SELECT {list} FROM ({inner}) AS rsqoop_q")
+            }
+        }
+    }
+}
+
+/// Replaces every `$CONDITIONS` of a user's query, as Sqoop does.
+///
+/// ```
+/// use rsqoop_connector::fill_conditions;
+/// assert_eq!(
+///     fill_conditions("SELECT a FROM t WHERE $CONDITIONS", "(1 = 0)"),
+///     "SELECT a FROM t WHERE (1 = 0)"
+/// );
+/// ```
+pub fn fill_conditions(query: &str, condition: &str) -> String {
+    query.trim().trim_end_matches(';').replace("$CONDITIONS", condition)
+}
+
+fn column_expr(dialect: &dyn Dialect, column: &ReadColumn) -> String {
+    let name = dialect.quote_ident(&column.info.name);
+    if column.as_text {
+        dialect.text_expr(&column.info, &name)
+    } else {
+        dialect.read_expr(&column.info, &name)
+    }
+}
+
+fn select_item(dialect: &dyn Dialect, column: &ReadColumn) -> String {
+    let name = dialect.quote_ident(&column.info.name);
+    let expr = column_expr(dialect, column);
+    if expr == name { name } else { format!("{expr} AS {name}") }
+}
+
+impl KeyRange {
+    /// The range as a parenthesised condition; `None` for all rows.
+    pub fn to_sql(&self, dialect: &dyn Dialect) -> Option<String> {
+        match self {
+            KeyRange::All => None,
+            KeyRange::Null(key) => Some(format!("({} IS NULL)", key.expr)),
+            KeyRange::Between { key, lower, upper, upper_inclusive } => {
+                let mut parts = Vec::with_capacity(2);
+                if let Some(value) = lower {
+                    parts.push(format!("{} >= {}", key.expr, dialect.literal(value)));
+                }
+                if let Some(value) = upper {
+                    let op = if *upper_inclusive { "<=" } else { "<" };
+                    parts.push(format!("{} {op} {}", key.expr, dialect.literal(value)));
+                }
+                if parts.is_empty() {
+                    parts.push(format!("{} IS NOT NULL", key.expr));
+                }
+                Some(format!("({})", parts.join(" AND ")))
+            }
+        }
+    }
+}
+
+/// A question about a split key's extent.
+#[derive(Debug, Clone)]
+pub struct BoundsRequest {
+    /// What is read.
+    pub relation: Relation,
+    /// The user's `--where`.
+    pub filter: Option<String>,
+    /// The key.
+    pub key: SplitKey,
+    /// How many pieces are wanted; a hint for [`Bounds::Points`].
+    pub pieces: usize,
+    /// The user's `--boundary-query`: must answer one row of minimum and maximum; used as it is.
+    pub boundary_query: Option<String>,
+    /// The server's estimate of the rows, where known.
+    pub estimated_rows: Option<u64>,
+}
+
+impl BoundsRequest {
+    /// The `FROM` clause and `WHERE` of the rows in question, for the connector's own statements:
+    /// `"t" WHERE (f)` for a table, `(query) AS rsqoop_b` for a query.
+    pub fn from_sql(&self, dialect: &dyn Dialect) -> String {
+        let from = match &self.relation {
+            Relation::Table(table) => dialect.quote_table(table),
+            Relation::Query(query) => {
+                format!("({}) AS rsqoop_b", fill_conditions(query, "(1 = 1)"))
+            }
+        };
+        match (&self.relation, &self.filter) {
+            (Relation::Table(_), Some(filter)) => format!("{from} WHERE ({filter})"),
+            _ => from,
+        }
+    }
+
+    /// The key inside [`from_sql`](Self::from_sql). A column qualified by a table of the user's
+    /// query (`o.id`) is only known by its last part outside that query.
+    pub fn key_sql(&self) -> &str {
+        match &self.relation {
+            Relation::Table(_) => &self.key.expr,
+            Relation::Query(_) => unqualified(&self.key.expr),
+        }
+    }
+}
+
+/// `o.id` → `id`, `"o"."id"` → `"id"`; anything that is not a plain qualified name stays.
+fn unqualified(expr: &str) -> &str {
+    let plain = |s: &str| {
+        !s.is_empty()
+            && s.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '`'))
+    };
+    match expr.rsplit_once('.') {
+        Some((before, last)) if before.split('.').all(plain) && plain(last) => last,
+        _ => expr,
+    }
+}
+
+/// The extent of a split key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bounds {
+    /// There is no key that is not NULL.
+    Empty,
+    /// Smallest and largest key; the engine computes the points between them.
+    Range {
+        /// The smallest key.
+        min: KeyValue,
+        /// The largest key; same variant as `min`.
+        max: KeyValue,
+    },
+    /// Strictly ascending interior points in the server's own order. With a boundary query the
+    /// first and last are that query's minimum and maximum.
+    Points(Vec<KeyValue>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qualified_key_is_known_by_its_last_part_outside_the_query() {
+        assert_eq!(unqualified("o.id"), "id");
+        assert_eq!(unqualified("\"o\".\"id\""), "\"id\"");
+        assert_eq!(unqualified("id"), "id");
+        assert_eq!(unqualified("o.id + 1.5"), "o.id + 1.5");
+        assert_eq!(unqualified("lower(o.name)"), "lower(o.name)");
+    }
+}
