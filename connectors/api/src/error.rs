@@ -126,6 +126,13 @@ impl Error {
         self
     }
 
+    /// Says what the user can do about it, in place of an earlier hint that knew less.
+    #[must_use]
+    pub fn replace_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
     /// Marks a failure that may be gone when tried again.
     #[must_use]
     pub fn transient(mut self) -> Self {

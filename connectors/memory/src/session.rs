@@ -1,0 +1,123 @@
+//! One session: the catalogue's answers, and the way to the two loops in `bounds` and `read`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow_array::{ArrayRef, RecordBatch};
+use rsqoop_connector::{
+    BatchSink, Bounds, BoundsRequest, Dialect, Interrupt, ReadQuery, Relation, RelationKind,
+    Result, ServerInfo, Session, SnapshotId, SnapshotOp, TableInfo, TextSink,
+};
+
+use crate::dialect::MemoryDialect;
+use crate::{Memory, Table, bounds, error, read, types};
+
+#[derive(Debug)]
+pub(crate) struct MemorySession {
+    memory: Memory,
+    database: String,
+    stop: Arc<Stop>,
+}
+
+/// The flag that other threads set and the reading loop looks at.
+#[derive(Debug, Default)]
+struct Stop(AtomicBool);
+
+impl Interrupt for Stop {
+    fn interrupt(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl MemorySession {
+    pub(crate) fn new(memory: Memory, database: String) -> Self {
+        MemorySession { memory, database, stop: Arc::default() }
+    }
+
+    fn table(&self, what: &Relation) -> Result<&Table> {
+        match what {
+            Relation::Table(name) if name.schema.is_none() => {
+                self.memory.tables.get(&name.name).ok_or_else(|| error::no_table(name))
+            }
+            Relation::Table(name) => Err(error::no_table(name)),
+            Relation::Query(_) => Err(error::no_sql("query")),
+        }
+    }
+}
+
+impl Session for MemorySession {
+    fn dialect(&self) -> &'static dyn Dialect {
+        &MemoryDialect
+    }
+
+    fn server(&mut self) -> Result<ServerInfo> {
+        Ok(ServerInfo {
+            product: "memory".to_string(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+        })
+    }
+
+    fn databases(&mut self) -> Result<Vec<String>> {
+        Ok(vec![self.database.clone()])
+    }
+
+    fn tables(&mut self, schema: Option<&str>) -> Result<Vec<String>> {
+        // There are no schemas: nothing is in a named one.
+        Ok(match schema {
+            None => self.memory.tables.keys().cloned().collect(),
+            Some(_) => Vec::new(),
+        })
+    }
+
+    fn describe(&mut self, what: &Relation) -> Result<TableInfo> {
+        let table = self.table(what)?;
+        let rows: usize = table.batches.iter().map(RecordBatch::num_rows).sum();
+        let bytes: usize = table.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        Ok(TableInfo {
+            kind: RelationKind::Table,
+            columns: types::columns(&table.schema),
+            primary_key: table.primary_key.clone(),
+            estimated_rows: u64::try_from(rows).ok(),
+            estimated_bytes: u64::try_from(bytes).ok(),
+        })
+    }
+
+    fn bounds(&mut self, request: &BoundsRequest) -> Result<Bounds> {
+        let table = self.table(&request.relation)?;
+        if request.filter.is_some() {
+            return Err(error::no_sql("--where"));
+        }
+        if request.boundary_query.is_some() {
+            return Err(error::no_sql("--boundary-query"));
+        }
+        let name = read::key_name(&request.key)?;
+        let index = read::column_index(&table.schema, name)?;
+        let keys: Vec<ArrayRef> = table.batches.iter().map(|b| b.column(index).clone()).collect();
+        bounds::extent(name, &keys, request.pieces)
+    }
+
+    fn snapshot(&mut self, _op: &SnapshotOp) -> Result<Option<SnapshotId>> {
+        // The data never changes, so that every session sees the same without doing anything.
+        Ok(Some(SnapshotId("memory".to_string())))
+    }
+
+    fn execute(&mut self, _sql: &str) -> Result<u64> {
+        Err(error::no_sql("statement"))
+    }
+
+    fn evaluate(&mut self, _sql: &str, _out: &mut dyn TextSink) -> Result<()> {
+        Err(error::no_sql("statement"))
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupt> {
+        self.stop.clone()
+    }
+
+    fn read(&mut self, query: &ReadQuery, out: &mut dyn BatchSink) -> Result<()> {
+        let table = self.table(&query.relation)?;
+        if query.filter.is_some() {
+            return Err(error::no_sql("--where"));
+        }
+        read::read(table, query, &self.stop.0, out)
+    }
+}

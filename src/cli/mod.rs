@@ -1,0 +1,122 @@
+//! The command line: Sqoop's tools and flags become a job, and what happens becomes text.
+//!
+//! Only code below this module prints, reads the environment, or knows clap.
+
+mod argv;
+mod chars;
+mod connect;
+mod console;
+mod import;
+mod inspect;
+mod output_format;
+mod plan_text;
+mod progress;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use rsqoop_connector::{Error, ErrorKind, Result};
+
+use console::Console;
+
+/// Bulk transfer between databases and files, in the manner of Apache Sqoop.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rsqoop",
+    version,
+    max_term_width = 100,
+    after_help = "See 'rsqoop help TOOL' for the flags of a tool. Flags keep their Sqoop 1.4.7 meaning."
+)]
+struct Cli {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    /// Import a table or query into files
+    Import(Box<import::ImportArgs>),
+    /// Show what a tool would do, and change nothing
+    Plan(PlanArgs),
+    /// Run one SQL text and print its result
+    Eval(inspect::EvalArgs),
+    /// List the databases of a server
+    ListDatabases(inspect::ListDatabasesArgs),
+    /// List the tables of a database
+    ListTables(inspect::ListTablesArgs),
+    /// Show the version
+    Version,
+}
+
+#[derive(Debug, clap::Args)]
+struct PlanArgs {
+    #[command(subcommand)]
+    tool: PlanTool,
+}
+
+#[derive(Debug, Subcommand)]
+enum PlanTool {
+    /// Show what an import would do
+    Import(Box<import::ImportArgs>),
+}
+
+/// Parses the process's arguments and runs the tool they name.
+pub fn main() -> ExitCode {
+    if let Err(error) = argv::hide_secrets() {
+        return Console::plain().fail(&error, false);
+    }
+    // rustls asks for a provider by name once, and two could be compiled in.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version on standard output, mistakes on standard error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match cli.tool {
+        Tool::Import(args) if !args.dry_run => import::run(&args),
+        Tool::Import(args) => finish(plan_text::run(&args), args.output.verbose),
+        Tool::Plan(PlanArgs { tool: PlanTool::Import(args) }) => {
+            finish(plan_text::run(&args), args.output.verbose)
+        }
+        Tool::Eval(args) => finish(inspect::eval(&args), args.output.verbose),
+        Tool::ListDatabases(args) => finish(inspect::list_databases(&args), args.output.verbose),
+        Tool::ListTables(args) => finish(inspect::list_tables(&args), args.output.verbose),
+        Tool::Version => finish(inspect::version(), false),
+    }
+}
+
+fn finish(result: Result<()>, verbose: bool) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Console::plain().fail(&error, verbose),
+    }
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(
+            ErrorKind::Storage,
+            format!("standard output cannot be written: {}", crate::store::plain(&error)),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,116 @@
+//! What a run did, for machines: written for every run, failed ones too.
+
+use rsqoop_connector::Error;
+use serde::{Deserialize, Serialize};
+
+/// Version of the report's form.
+pub const REPORT_VERSION: u32 = 1;
+
+/// The report of one run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// [`REPORT_VERSION`].
+    pub version: u32,
+    /// `done` or `failed`.
+    pub status: String,
+    /// Random id of the run.
+    pub run_id: String,
+    /// Version of rsqoop.
+    pub rsqoop: String,
+    /// When it began, UTC, RFC 3339.
+    pub started: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// Where it read, without credentials.
+    pub source: String,
+    /// Product and version of the server, once known.
+    pub server: Option<String>,
+    /// Table or query.
+    pub relation: String,
+    /// Target directory.
+    pub target: String,
+    /// Format and compression.
+    pub format: String,
+    /// Sessions that read.
+    pub workers: usize,
+    /// The snapshot all readers shared, if there was one.
+    pub snapshot: Option<String>,
+    /// Rows in the files.
+    pub rows: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// What was compared after the last row.
+    pub verified: Vec<String>,
+    /// The files.
+    pub files: Vec<ReportFile>,
+    /// The ranges.
+    pub splits: Vec<ReportSplit>,
+    /// What the user was told on the way.
+    pub notes: Vec<String>,
+    /// Why it failed.
+    pub error: Option<ReportError>,
+}
+
+/// One file of a report.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportFile {
+    /// Name in the target directory.
+    pub name: String,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// One range of a report.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportSplit {
+    /// The statement.
+    pub sql: String,
+    /// The worker that read it, counted from 0.
+    pub worker: usize,
+    /// Rows it gave.
+    pub rows: u64,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// A failure of a report.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportError {
+    /// Kind of failure.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// Where.
+    pub context: Vec<(String, String)>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Exit status of the program for it.
+    pub exit_status: u8,
+}
+
+impl ReportError {
+    /// From an error.
+    pub(crate) fn new(error: &Error) -> Self {
+        ReportError {
+            kind: error.kind().name().to_string(),
+            message: error.message().to_string(),
+            context: error.contexts().iter().map(|(k, v)| ((*k).to_string(), v.clone())).collect(),
+            hint: error.hint_text().map(str::to_string),
+            exit_status: crate::exit_status(error.kind()),
+        }
+    }
+}
+
+impl Report {
+    /// The report's text.
+    ///
+    /// # Panics
+    /// Never: plain numbers and strings always serialise.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("plain data always serialises");
+        text.push('\n');
+        text
+    }
+}

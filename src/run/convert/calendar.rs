@@ -1,0 +1,136 @@
+//! Dates and times: the proleptic Gregorian calendar in whole numbers.
+//!
+//! Text is read in ISO 8601's form as PostgreSQL, MySQL and SQLite print it. A zone is refused,
+//! because the types here have none, and so is 24:00:00, which is no time of any day.
+
+use super::Why;
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// Days from 1970-01-01 to a date (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    // The year begins in March here, so that the leap day is the last of it.
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+/// Year, month and day, the other way round.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// The first microsecond of a day, where 64 bits hold it.
+pub(super) fn midnight(days: i32) -> Option<i64> {
+    i64::from(days).checked_mul(MICROS_PER_DAY)
+}
+
+/// The day of a timestamp that is the first microsecond of it.
+pub(super) fn day(micros: i64) -> Result<i32, Why> {
+    if micros % MICROS_PER_DAY != 0 {
+        return Err(Why::NotMidnight);
+    }
+    i32::try_from(micros / MICROS_PER_DAY).map_err(|_| Why::Range)
+}
+
+/// Days since 1970-01-01 of `YYYY-MM-DD`; years beyond 9999 have more digits.
+pub(super) fn parse_date(text: &str) -> Result<i32, Why> {
+    let mut parts = text.splitn(3, '-');
+    let mut next = || parts.next().ok_or(Why::Form);
+    let (year, month, day) = (next()?, next()?, next()?);
+    if year.len() > 4 && year.starts_with('0') {
+        return Err(Why::Form);
+    }
+    // Seven digits reach past every date that 32 bits of days hold.
+    let year = number(year, 4..=7)?;
+    let (month, day) = (number(month, 2..=2)?, number(day, 2..=2)?);
+    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
+        return Err(Why::NoSuchDay);
+    }
+    i32::try_from(days_from_civil(year, month, day)).map_err(|_| Why::Range)
+}
+
+/// Microseconds since midnight of `HH:MM[:SS[.ffffff]]`.
+pub(super) fn parse_time(text: &str) -> Result<i64, Why> {
+    let (clock, fraction) = match text.split_once('.') {
+        Some((clock, fraction)) => (clock, micros(fraction)?),
+        None => (text, 0),
+    };
+    let mut parts = clock.splitn(3, ':');
+    let mut next = || parts.next().ok_or(Why::Form).and_then(|part| number(part, 2..=2));
+    let (hour, minute) = (next()?, next()?);
+    let second = match parts.next() {
+        Some(part) => number(part, 2..=2)?,
+        None if text.contains('.') => return Err(Why::Form),
+        None => 0,
+    };
+    if hour > 23 || minute > 59 || second > 59 {
+        return Err(Why::NoSuchDay);
+    }
+    Ok(((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction)
+}
+
+/// Microseconds since 1970-01-01 of a date and a time with a blank or `T` between.
+pub(super) fn parse_timestamp(text: &str) -> Result<i64, Why> {
+    let (date, time) = text.split_once([' ', 'T']).ok_or(Why::Form)?;
+    let (days, time) = (parse_date(date)?, parse_time(time)?);
+    // Only the sum has to fit: the first day of the range has its midnight outside of it.
+    let micros = i128::from(days) * i128::from(MICROS_PER_DAY) + i128::from(time);
+    i64::try_from(micros).map_err(|_| Why::Range)
+}
+
+/// A fraction of a second; digits after the sixth must be zeros.
+fn micros(digits: &str) -> Result<i64, Why> {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Why::Form);
+    }
+    let (kept, rest) = digits.split_at(digits.len().min(6));
+    if rest.bytes().any(|byte| byte != b'0') {
+        return Err(Why::Inexact);
+    }
+    number(&format!("{kept:0<6}"), 6..=6)
+}
+
+fn number(digits: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<i64, Why> {
+    if !lengths.contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Why::Form);
+    }
+    digits.parse().map_err(|_| Why::Form)
+}
+
+/// A date as messages show it.
+pub(super) fn date_text(days: i64) -> String {
+    let (year, month, day) = civil_from_days(days);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// A timestamp as messages show it.
+pub(super) fn timestamp_text(micros: i64) -> String {
+    let time = micros.rem_euclid(MICROS_PER_DAY);
+    let (seconds, fraction) = (time / 1_000_000, time % 1_000_000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let date = date_text(micros.div_euclid(MICROS_PER_DAY));
+    let clock = format!("{date} {hour:02}:{minute:02}:{second:02}");
+    if fraction == 0 { clock } else { format!("{clock}.{fraction:06}") }
+}
