@@ -119,8 +119,9 @@ pub(crate) fn parse_map(flag: &str, text: &str) -> Result<Vec<(String, TypeName)
         let wanted = parse_type(&percent_decoded(value))
             .map_err(|error| prefixed(&format!("{flag} {name}"), &error))?;
         if map.iter().any(|(other, _)| other == name) {
-            return Err(usage(format!("{flag} names column {name:?} twice"))
-                .hint("leave one of them out"));
+            return Err(
+                usage(format!("{flag} names column {name:?} twice")).hint("leave one of them out")
+            );
         }
         map.push((name.to_string(), wanted));
     }
@@ -281,8 +282,8 @@ pub(crate) fn convertible(column: &ColumnInfo, target: &DataType) -> bool {
     use DataType::{Binary, Boolean, Date32, Decimal128, Decimal256, Float32, Float64, Utf8};
     let timestamp = DataType::Timestamp(TimeUnit::Microsecond, None);
     let time = DataType::Time64(TimeUnit::Microsecond);
-    let number =
-        target.is_integer() || matches!(target, Float32 | Float64 | Decimal128(..) | Decimal256(..));
+    let number = target.is_integer()
+        || matches!(target, Float32 | Float64 | Decimal128(..) | Decimal256(..));
     match &column.data_type {
         integer if integer.is_integer() => number || *target == Boolean,
         Float32 | Float64 | Decimal128(..) | Decimal256(..) => number,

@@ -1,1 +1,31 @@
-fn main() {}
+//! The end-to-end tests: the program `rsqoop` as its users run it, judged by other programs.
+//!
+//! | Module | What belongs there |
+//! |---|---|
+//! | `support` | temporary directories, running the program, SQLite fixtures, the independent judge; no tests |
+//! | `cli` | help texts, error messages, exit statuses: what a person at the command line sees |
+//! | `secrets` | that a password shows up nowhere |
+//! | `publish` | what happens to the target directory: refuse, append, replace, races, names |
+//! | `kill` | that a run that dies leaves nothing that looks complete |
+//! | `text` | delimited text, compared as bytes |
+//! | `parquet` | Parquet files as DuckDB and pyarrow see them |
+//! | `plan` | `plan` and `--dry-run` |
+//! | `progress` | progress and the last lines of a run |
+//! | `sample` | the sample database, every table in both formats |
+//! | `metamorphic` | that the way of cutting and filtering never changes the rows |
+//! | `servers` | the same program against PostgreSQL, MySQL and MariaDB |
+//!
+//! They need the `sqlite3` program, and in `RSQOOP_TEST_PYTHON` a Python with the packages of
+//! `tests/lib/requirements.txt`; `tests/run it` provides both.
+
+mod cli;
+mod kill;
+mod metamorphic;
+mod parquet;
+mod plan;
+mod progress;
+mod publish;
+mod sample;
+mod secrets;
+mod support;
+mod text;

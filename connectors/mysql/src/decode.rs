@@ -363,7 +363,6 @@ fn is_string(kind: ColumnType) -> bool {
             | T::MYSQL_TYPE_GEOMETRY
             | T::MYSQL_TYPE_VECTOR
             | T::MYSQL_TYPE_NULL
-            | T::MYSQL_TYPE_BIT
     ) || is_number_text(kind)
 }
 

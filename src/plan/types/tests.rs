@@ -50,8 +50,18 @@ fn unknown_types_name_the_known_ones_and_the_near_one() {
     let error = parse_type("geometry").unwrap_err();
     assert!(error.hint_text().unwrap().starts_with("the types are string, int, long"));
     for text in [
-        "", "decimal()", "decimal(0)", "decimal(77,1)", "decimal(5,6)", "decimal(5,-2)",
-        "decimal(5,2", "decimal(5,2)x", "decimal(+5,2)", "decimal(5,2,1)", "decimal(,)", "int(11)",
+        "",
+        "decimal()",
+        "decimal(0)",
+        "decimal(77,1)",
+        "decimal(5,6)",
+        "decimal(5,-2)",
+        "decimal(5,2",
+        "decimal(5,2)x",
+        "decimal(+5,2)",
+        "decimal(5,2,1)",
+        "decimal(,)",
+        "int(11)",
         "decimal(300,1)",
     ] {
         assert_eq!(parse_type(text).unwrap_err().kind(), ErrorKind::Usage, "{text}");
@@ -168,7 +178,10 @@ fn impossible_choices_say_what_is_possible() {
         Some(TypeName::Decimal(None)),
     )
     .unwrap_err();
-    assert_eq!(error.message(), "column c (numeric) has no size of its own that a decimal could take");
+    assert_eq!(
+        error.message(),
+        "column c (numeric) has no size of its own that a decimal could take"
+    );
     assert!(error.hint_text().unwrap().contains("--map-column c=decimal(p,s)"));
 
     for (kind, native, data_type, wanted, message, hint) in [

@@ -109,7 +109,8 @@ fn micros(digits: &str) -> Result<i64, Why> {
     if rest.bytes().any(|byte| byte != b'0') {
         return Err(Why::Inexact);
     }
-    number(&format!("{kept:0<6}"), 6..=6)
+    let missing = u32::try_from(6 - kept.len()).expect("at most six are kept");
+    Ok(number(kept, 1..=6)? * 10i64.pow(missing))
 }
 
 fn number(digits: &str, lengths: std::ops::RangeInclusive<usize>) -> Result<i64, Why> {

@@ -82,8 +82,10 @@ impl<'a> Digits<'a> {
             value = value.mul_checked(ten).map_err(too_long)?;
             value = value.add_checked(N::from(digit)).map_err(too_long)?;
         }
-        let power = ten.pow_checked(zeros).map_err(too_long)?;
-        let value = value.mul_checked(power).map_err(too_long)?;
+        if zeros > 0 {
+            let power = ten.pow_checked(zeros).map_err(too_long)?;
+            value = value.mul_checked(power).map_err(too_long)?;
+        }
         Ok(if self.negative { value.neg_wrapping() } else { value })
     }
 

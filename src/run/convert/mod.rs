@@ -27,14 +27,38 @@ use crate::plan::types::type_name;
 macro_rules! with_integer {
     ($data_type:expr, $T:ident => $found:expr, _ => $other:expr) => {
         match $data_type {
-            DataType::Int8 => { type $T = arrow_array::types::Int8Type; $found }
-            DataType::Int16 => { type $T = arrow_array::types::Int16Type; $found }
-            DataType::Int32 => { type $T = arrow_array::types::Int32Type; $found }
-            DataType::Int64 => { type $T = arrow_array::types::Int64Type; $found }
-            DataType::UInt8 => { type $T = arrow_array::types::UInt8Type; $found }
-            DataType::UInt16 => { type $T = arrow_array::types::UInt16Type; $found }
-            DataType::UInt32 => { type $T = arrow_array::types::UInt32Type; $found }
-            DataType::UInt64 => { type $T = arrow_array::types::UInt64Type; $found }
+            DataType::Int8 => {
+                type $T = arrow_array::types::Int8Type;
+                $found
+            }
+            DataType::Int16 => {
+                type $T = arrow_array::types::Int16Type;
+                $found
+            }
+            DataType::Int32 => {
+                type $T = arrow_array::types::Int32Type;
+                $found
+            }
+            DataType::Int64 => {
+                type $T = arrow_array::types::Int64Type;
+                $found
+            }
+            DataType::UInt8 => {
+                type $T = arrow_array::types::UInt8Type;
+                $found
+            }
+            DataType::UInt16 => {
+                type $T = arrow_array::types::UInt16Type;
+                $found
+            }
+            DataType::UInt32 => {
+                type $T = arrow_array::types::UInt32Type;
+                $found
+            }
+            DataType::UInt64 => {
+                type $T = arrow_array::types::UInt64Type;
+                $found
+            }
             _ => $other,
         }
     };

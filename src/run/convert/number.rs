@@ -64,27 +64,24 @@ pub(super) fn from_booleans(target: &DataType) -> Option<Cast> {
     let kind = target.clone();
     Some(with_integer!(target, T => Box::new(move |array: &dyn Array| {
         let array = array.as_boolean();
-        let values = each(array, |value| Ok(u8::from(value)))?;
-        let values = values.into_iter().map(|value| {
-            <T as ArrowPrimitiveType>::Native::try_from(value).expect("0 and 1 fit everywhere")
-        });
-        Ok(primitive::<T>(values.collect(), array.nulls(), &kind))
+        let values = each(array, |value| Ok(zero_or_one(value)))?;
+        Ok(primitive::<T>(values, array.nulls(), &kind))
     }), _ => return None))
+}
+
+fn zero_or_one<N: ArrowNativeTypeOp>(value: bool) -> N {
+    if value { N::ONE } else { N::ZERO }
 }
 
 pub(super) fn from_text(target: &DataType) -> Option<Cast> {
     Some(match target {
         DataType::Decimal128(precision, scale) => {
             let (precision, scale) = (*precision, *scale);
-            text::<Decimal128Type>(target, move |value| {
-                number(value)?.unscaled(scale, precision)
-            })
+            text::<Decimal128Type>(target, move |value| number(value)?.unscaled(scale, precision))
         }
         DataType::Decimal256(precision, scale) => {
             let (precision, scale) = (*precision, *scale);
-            text::<Decimal256Type>(target, move |value| {
-                number(value)?.unscaled(scale, precision)
-            })
+            text::<Decimal256Type>(target, move |value| number(value)?.unscaled(scale, precision))
         }
         _ => with_integer!(target, T => text::<T>(target, |value| {
             narrow::<T>(number(value)?.integer()?)

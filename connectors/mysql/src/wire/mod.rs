@@ -14,7 +14,7 @@ mod socket;
 mod tls;
 
 pub(crate) use column::{ColumnDef, Ext};
-pub(crate) use conn::{Conn, LoginParams, Prepared, RowSet};
+pub(crate) use conn::{Conn, LoginParams, Next, RowSet, read_file};
 pub(crate) use packet::{Cell, Cursor, ServerError};
 pub(crate) use reader::Fault;
 pub(crate) use socket::{Closer, Endpoint};

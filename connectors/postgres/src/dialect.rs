@@ -1,0 +1,167 @@
+//! How PostgreSQL spells names and values; pure.
+
+use rsqoop_connector::{ColumnInfo, ColumnKind, Dialect, KeyValue};
+
+use crate::types;
+
+/// The dialect of every PostgreSQL session.
+#[derive(Debug, Clone, Copy)]
+pub struct PostgresDialect;
+
+impl Dialect for PostgresDialect {
+    fn quote_ident(&self, name: &str) -> String {
+        quote_ident(name)
+    }
+
+    fn literal(&self, value: &KeyValue) -> String {
+        match value {
+            KeyValue::Integer(value) => integer(*value),
+            KeyValue::Decimal { unscaled, scale } => {
+                format!("'{}'::numeric", decimal(*unscaled, usize::from(*scale)))
+            }
+            KeyValue::Date(days) => {
+                let (date, era) = date(i64::from(*days));
+                format!("'{date}{era}'::date")
+            }
+            KeyValue::Timestamp(micros) => timestamp(*micros, "", "timestamp"),
+            KeyValue::TimestampTz(micros) => timestamp(*micros, "+00", "timestamptz"),
+            KeyValue::Text(text) => quote_text(text),
+            KeyValue::Bytes(bytes) => {
+                let mut out = String::with_capacity(bytes.len() * 2 + 14);
+                // Spelled as an escape string, which no setting of the server changes.
+                out.push_str("E'\\\\x");
+                for byte in bytes {
+                    out.push_str(&format!("{byte:02x}"));
+                }
+                out.push_str("'::bytea");
+                out
+            }
+            KeyValue::Sql(sql) => sql.clone(),
+        }
+    }
+
+    fn read_expr(&self, column: &ColumnInfo, expr: &str) -> String {
+        format!("{expr}{}", types::read_cast(column.native_code))
+    }
+
+    fn text_expr(&self, column: &ColumnInfo, expr: &str) -> String {
+        // These are text on the wire; the cast would strip the padding of char(n).
+        let text = matches!(column.kind, ColumnKind::Text | ColumnKind::Json);
+        if text && types::read_cast(column.native_code).is_empty() {
+            expr.to_string()
+        } else {
+            format!("{expr}::text")
+        }
+    }
+}
+
+/// A name, quoted whatever it holds.
+pub(crate) fn quote_ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A string constant without a type, so that it takes that of the column it meets. Backslashes only
+/// occur in the `E` form, which means the same under both settings of
+/// `standard_conforming_strings`.
+pub(crate) fn quote_text(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+fn integer(value: i128) -> String {
+    match i64::try_from(value) {
+        // The minus is an operator, and the number alone would be one too large for bigint.
+        Ok(i64::MIN) => format!("'{value}'::bigint"),
+        Ok(value) if value < 0 => format!("({value})"),
+        Ok(value) => value.to_string(),
+        Err(_) => format!("'{value}'::numeric"),
+    }
+}
+
+fn decimal(unscaled: i128, scale: usize) -> String {
+    let sign = if unscaled < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+/// A day of the proleptic Gregorian calendar as `YYYY-MM-DD`, and ` BC` where it needs it.
+/// The method is Howard Hinnant's `civil_from_days`.
+fn date(days: i64) -> (String, &'static str) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    // There is no year 0: 1 BC is the year before 1.
+    if year > 0 {
+        (format!("{year:04}-{month:02}-{day:02}"), "")
+    } else {
+        (format!("{:04}-{month:02}-{day:02}", 1 - year), " BC")
+    }
+}
+
+fn timestamp(micros: i64, zone: &str, type_name: &str) -> String {
+    const DAY: i64 = 86_400_000_000;
+    let (date, era) = date(micros.div_euclid(DAY));
+    let of_day = micros.rem_euclid(DAY);
+    let (second, fraction) = (of_day / 1_000_000, of_day % 1_000_000);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!(
+        "'{date} {hour:02}:{minute:02}:{second:02}.{fraction:06}{zone}{era}'::{type_name}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal(value: KeyValue) -> String {
+        PostgresDialect.literal(&value)
+    }
+
+    #[test]
+    fn literals_are_exact_and_typed() {
+        for (value, want) in [
+            (KeyValue::Integer(7), "7"),
+            (KeyValue::Integer(-7), "(-7)"),
+            (KeyValue::Integer(i128::from(i64::MAX)), "9223372036854775807"),
+            (KeyValue::Integer(i128::from(i64::MIN)), "'-9223372036854775808'::bigint"),
+            (KeyValue::Integer(1 << 64), "'18446744073709551616'::numeric"),
+            (KeyValue::Decimal { unscaled: -5, scale: 2 }, "'-0.05'::numeric"),
+            (KeyValue::Decimal { unscaled: 12_345, scale: 0 }, "'12345'::numeric"),
+            (KeyValue::Date(0), "'1970-01-01'::date"),
+            (KeyValue::Date(-719_163), "'0001-12-31 BC'::date"),
+            (KeyValue::Date(-2_440_550), "'4713-01-01 BC'::date"),
+            (KeyValue::Date(2_932_897), "'10000-01-01'::date"),
+            (KeyValue::Timestamp(-1), "'1969-12-31 23:59:59.999999'::timestamp"),
+            (
+                KeyValue::TimestampTz(951_782_400_000_001),
+                "'2000-02-29 00:00:00.000001+00'::timestamptz",
+            ),
+            (
+                KeyValue::TimestampTz(-62_135_683_200_000_000),
+                "'0001-12-31 00:00:00.000000+00 BC'::timestamptz",
+            ),
+            (KeyValue::Text("it's".into()), "'it''s'"),
+            (KeyValue::Text("a\\' b".into()), "E'a\\\\'' b'"),
+            (KeyValue::Bytes(vec![0, 255]), "E'\\\\x00ff'::bytea"),
+        ] {
+            assert_eq!(literal(value), want);
+        }
+    }
+
+    #[test]
+    fn names_are_data() {
+        assert_eq!(quote_ident("a\"; drop table t; --"), "\"a\"\"; drop table t; --\"");
+    }
+}
