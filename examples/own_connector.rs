@@ -20,11 +20,8 @@ use rsqoop::{Engine, Format, JobSpec, ParquetCodec, TableName};
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let target = std::env::args().nth(1).ok_or("name a directory that does not exist yet")?;
-    let mut job = JobSpec::import(
-        "counter://100000",
-        Relation::Table(TableName::new("numbers")),
-        target,
-    )?;
+    let mut job =
+        JobSpec::import("counter://100000", Relation::Table(TableName::new("numbers")), target)?;
     job.format = Format::Parquet(ParquetCodec::Zstd);
     let report = Engine::new().with_connector(Arc::new(Counter)).run(&job)?;
     println!("{} rows in {} files at {}", report.rows, report.files.len(), report.target);

@@ -1,6 +1,7 @@
 //! The engine: finds the connector, plans, reads under one snapshot, verifies, publishes.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,8 +115,7 @@ impl Engine {
         control.enter(Phase::Planning);
         let server = session.server()?;
         let draft = Draft::new(job, &mut *session)?;
-        let (kind, key, reason) =
-            (draft.info.kind, draft.key.clone(), draft.key_reason.clone());
+        let (kind, key, reason) = (draft.info.kind, draft.key.clone(), draft.key_reason.clone());
         let (rows, bytes) = (draft.info.estimated_rows, draft.info.estimated_bytes);
         let relation = plan::relation_label(&draft.relation);
         let snapshot = if self.connector(&job.source)?.capabilities().shared_snapshot {
@@ -179,7 +179,8 @@ impl Engine {
             notes: Vec::new(),
             error: None,
         };
-        let result = self.import(job, control, &mut report);
+        let result = catch_unwind(AssertUnwindSafe(|| self.import(job, control, &mut report)))
+            .unwrap_or_else(|panic| Err(run::panic_error(&*panic)));
         // A stop from outside explains whatever else went wrong after it.
         let result = match (result, control.take_error()) {
             (Err(_), Some(stop)) if stop.kind() == ErrorKind::Cancelled => Err(stop),
@@ -194,12 +195,7 @@ impl Engine {
         (report, result)
     }
 
-    fn import(
-        &self,
-        job: &JobSpec,
-        control: &Arc<RunControl>,
-        report: &mut Report,
-    ) -> Result<()> {
+    fn import(&self, job: &JobSpec, control: &Arc<RunControl>, report: &mut Report) -> Result<()> {
         job.validate()?;
         check_target(&job.target, job.existing)?;
         let mut keeper = self.connect(&job.source, control)?;
@@ -224,10 +220,8 @@ impl Engine {
         control.enter(Phase::Reading);
         let first = next_part_number(job)?;
         let names = part_names(job, first, prepared.workers);
-        let sql: Vec<String> = plan::plan_splits(&prepared, &*readers.keeper)
-            .into_iter()
-            .map(|s| s.sql)
-            .collect();
+        let sql: Vec<String> =
+            plan::plan_splits(&prepared, &*readers.keeper).into_iter().map(|s| s.sql).collect();
         let sessions = std::mem::take(&mut readers.sessions);
         let outcome = run::run(job, &prepared, sessions, &staging.dir, &names, control)?;
         control.enter(Phase::Verifying);
@@ -289,7 +283,12 @@ fn open_sessions(
 }
 
 /// Compares what was read, written, and what the files themselves say.
-fn verify(job: &JobSpec, prepared: &Prepared, outcome: &Outcome, report: &mut Report) -> Result<()> {
+fn verify(
+    job: &JobSpec,
+    prepared: &Prepared,
+    outcome: &Outcome,
+    report: &mut Report,
+) -> Result<()> {
     let mismatch = |message: String, path: &PathBuf| {
         Err(Error::new(ErrorKind::Verify, message)
             .context("file", path.display().to_string())
@@ -299,7 +298,8 @@ fn verify(job: &JobSpec, prepared: &Prepared, outcome: &Outcome, report: &mut Re
         return Err(Error::new(ErrorKind::Bug, "a split or part is missing at the end of the run"));
     }
     for part in &outcome.parts {
-        let in_file = |e: std::io::Error| write_error(e).context("file", part.path.display().to_string());
+        let in_file =
+            |e: std::io::Error| write_error(e).context("file", part.path.display().to_string());
         let file = File::open(&part.path).map_err(in_file)?;
         let size = file.metadata().map_err(in_file)?.len();
         if size != part.bytes {
@@ -330,11 +330,7 @@ fn record(outcome: &Outcome, sql: &[String], report: &mut Report) {
     report.files = outcome
         .parts
         .iter()
-        .map(|part| ReportFile {
-            name: file_name(&part.path),
-            rows: part.rows,
-            bytes: part.bytes,
-        })
+        .map(|part| ReportFile { name: file_name(&part.path), rows: part.rows, bytes: part.bytes })
         .collect();
     report.rows = report.files.iter().map(|f| f.rows).sum();
     report.bytes = report.files.iter().map(|f| f.bytes).sum();
@@ -441,7 +437,10 @@ fn format_label(format: &Format) -> String {
         Format::Parquet(codec) => ("parquet", format!("{codec:?}")),
         Format::Text(text) => ("text", format!("{:?}", text.codec)),
     };
-    format!("{name}, {}", if codec == "None" { "uncompressed".to_string() } else { codec.to_lowercase() })
+    format!(
+        "{name}, {}",
+        if codec == "None" { "uncompressed".to_string() } else { codec.to_lowercase() }
+    )
 }
 
 /// A random name for a run, so that no two runs ever share files (see SPARK-33402 for ids made
@@ -458,7 +457,44 @@ fn now() -> String {
 
 #[cfg(test)]
 mod tests {
+    use rsqoop_connector::{Capabilities, Relation, TableName};
+
     use super::*;
+
+    /// A connector with a defect.
+    struct Broken;
+
+    impl Connector for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+        fn schemes(&self) -> &'static [&'static str] {
+            &["broken"]
+        }
+        fn capabilities(&self) -> Capabilities {
+            Capabilities { shared_snapshot: false, sql: false, parallel: false }
+        }
+        fn check(&self, _: &ConnectTarget) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+        fn connect(&self, _: &ConnectTarget) -> Result<Box<dyn Session>> {
+            panic!("index out of bounds")
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_connector_is_a_reported_defect() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = Relation::Table(TableName::new("t"));
+        let job = JobSpec::import("broken://x/y", table, dir.path().join("out")).unwrap();
+        let engine = Engine::new().with_connector(Arc::new(Broken));
+        let (report, result) = engine.run_watched(&job, &RunControl::new(|_| {}));
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Bug);
+        let error = report.error.unwrap();
+        assert_eq!(error.exit_status, 70);
+        assert!(error.message.contains("index out of bounds"), "{}", error.message);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn part_numbers_are_found_in_every_spelling() {

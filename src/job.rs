@@ -252,7 +252,7 @@ impl Default for Limits {
             batch_rows: 8192,
             batch_bytes: 4 << 20,
             queue_batches: 2,
-            row_group_bytes: 24 << 20,
+            row_group_bytes: 12 << 20,
             row_group_rows: 1 << 20,
             shutdown: Duration::from_secs(10),
         }
@@ -304,7 +304,9 @@ impl JobSpec {
         self.validate_relation()?;
         if self.split.autoreset && self.split.by.is_some() {
             return Err(usage("--autoreset-to-one-mapper and --split-by contradict each other")
-                .hint("--split-by names a key, so nothing needs to be reset: leave one of them out"));
+                .hint(
+                    "--split-by names a key, so nothing needs to be reset: leave one of them out",
+                ));
         }
         let mut seen = Vec::new();
         for name in &self.columns {
@@ -331,12 +333,14 @@ impl JobSpec {
                         .hint("write … WHERE $CONDITIONS, in single quotes so that the shell leaves the $ alone; rsqoop puts each split's range there"));
                 }
                 if self.filter.is_some() {
-                    return Err(usage("--where and --query contradict each other")
-                        .hint("put the condition into the query: … WHERE (condition) AND $CONDITIONS"));
+                    return Err(usage("--where and --query contradict each other").hint(
+                        "put the condition into the query: … WHERE (condition) AND $CONDITIONS",
+                    ));
                 }
                 if self.split.boundary_query.is_some() && self.split.by.is_none() {
-                    return Err(usage("--boundary-query with --query needs --split-by")
-                        .hint("name the column of the query's result that the boundaries belong to"));
+                    return Err(usage("--boundary-query with --query needs --split-by").hint(
+                        "name the column of the query's result that the boundaries belong to",
+                    ));
                 }
                 Ok(())
             }
@@ -349,7 +353,10 @@ impl TextFormat {
         let named = [
             ("--fields-terminated-by", Some(self.field_delimiter)),
             ("--lines-terminated-by", Some(self.record_delimiter)),
-            (if self.enclose_all { "--enclosed-by" } else { "--optionally-enclosed-by" }, self.enclosed_by),
+            (
+                if self.enclose_all { "--enclosed-by" } else { "--optionally-enclosed-by" },
+                self.enclosed_by,
+            ),
             ("--escaped-by", self.escaped_by),
         ];
         for (index, (flag, value)) in named.iter().enumerate() {

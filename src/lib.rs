@@ -40,9 +40,7 @@ pub mod cli;
 pub use rsqoop_connector as connector;
 pub use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Relation, Result, Secret, TableName};
 
-pub use commit::manifest::{
-    MANIFEST_VERSION, Manifest, ManifestColumn, ManifestFile, ManifestRun,
-};
+pub use commit::manifest::{MANIFEST_VERSION, Manifest, ManifestColumn, ManifestFile, ManifestRun};
 pub use engine::Engine;
 pub use job::{
     DEFAULT_WORKERS, Existing, Format, HiveDelims, JobSpec, Limits, MAX_WORKERS, ParquetCodec,

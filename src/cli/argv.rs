@@ -37,9 +37,8 @@ pub(super) fn hide_secrets() -> Result<()> {
             .hint("use --password-file, -P or RSQOOP_PASSWORD instead of --password")
             .source(error)
     };
-    let mut file = File::from(
-        memfd_create("rsqoop", MemfdFlags::empty()).map_err(|e| failed(e.into()))?,
-    );
+    let mut file =
+        File::from(memfd_create("rsqoop", MemfdFlags::empty()).map_err(|e| failed(e.into()))?);
     file.write_all(secret.expose().as_bytes()).map_err(failed)?;
     file.rewind().map_err(failed)?;
     let origin = if origin == Origin::Flag { "flag" } else { "url" };
@@ -182,9 +181,14 @@ mod tests {
             ),
         ] {
             let (got, got_secret, _) = taken(&args).unwrap();
-            assert_eq!((got.iter().map(String::as_str).collect::<Vec<_>>(), got_secret.as_str()), (clean, secret));
+            assert_eq!(
+                (got.iter().map(String::as_str).collect::<Vec<_>>(), got_secret.as_str()),
+                (clean, secret)
+            );
         }
-        assert!(taken(&["r", "import", "--connect", "sqlite:a.db", "--password-file", "f"]).is_none());
+        assert!(
+            taken(&["r", "import", "--connect", "sqlite:a.db", "--password-file", "f"]).is_none()
+        );
         assert!(taken(&["r", "eval", "--query", "x", "--", "--password", "y"]).is_none());
     }
 }

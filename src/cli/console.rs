@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use clap::Args;
 use indicatif::MultiProgress;
@@ -22,6 +22,15 @@ pub(super) struct OutputArgs {
     /// Say nothing but warnings and errors
     #[arg(long)]
     pub(super) quiet: bool,
+}
+
+/// Where the first panic of the process happened.
+static PANIC_PLACE: OnceLock<String> = OnceLock::new();
+
+/// Panic hook: keeps the place for the message instead of printing a back trace.
+pub(super) fn remember_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(|| "unknown".to_string(), ToString::to_string);
+    let _ = PANIC_PLACE.set(place);
 }
 
 /// Where messages go.
@@ -93,6 +102,9 @@ fn error_lines(error: &Error, verbose: bool) -> Vec<String> {
     let mut lines = vec![format!("error: {}", error.message())];
     for (key, value) in error.contexts() {
         lines.push(format!("  {key}: {value}"));
+    }
+    if let (ErrorKind::Bug, Some(place)) = (error.kind(), PANIC_PLACE.get()) {
+        lines.push(format!("  at: {place}"));
     }
     if let Some(hint) = error.hint_text() {
         lines.push(format!("  hint: {hint}"));

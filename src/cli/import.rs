@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use rsqoop_connector::{Error, ErrorKind, Relation, Result, TableName};
 
 use super::connect::ConnectArgs;
@@ -18,12 +18,13 @@ use crate::store::plain;
 use crate::{Engine, Report, RunControl};
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("relation").required(true).args(["table", "query"]))]
 pub(super) struct ImportArgs {
     #[command(flatten)]
     pub(super) connect: ConnectArgs,
 
     /// Table or view to import, with or without its schema
-    #[arg(long, value_name = "[SCHEMA.]TABLE", required_unless_present = "query", conflicts_with = "query", help_heading = "What to read")]
+    #[arg(long, value_name = "[SCHEMA.]TABLE", help_heading = "What to read")]
     table: Option<String>,
     /// Query to import; must hold $CONDITIONS
     #[arg(short = 'e', long, value_name = "SQL", help_heading = "What to read")]
@@ -39,7 +40,14 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "COL", help_heading = "Parallelism")]
     split_by: Option<String>,
     /// Sessions that read at the same time, and part files [default: 4]
-    #[arg(short = 'm', long, visible_alias = "m", value_name = "N", allow_hyphen_values = true, help_heading = "Parallelism")]
+    #[arg(
+        short = 'm',
+        long,
+        visible_alias = "m",
+        value_name = "N",
+        allow_hyphen_values = true,
+        help_heading = "Parallelism"
+    )]
     num_mappers: Option<i64>,
     /// Query that gives the split column's minimum and maximum
     #[arg(long, value_name = "SQL", help_heading = "Parallelism")]
@@ -134,9 +142,8 @@ impl ImportArgs {
                 let base = self.warehouse_dir.as_deref().unwrap_or(Path::new("."));
                 Ok(base.join(dir_name(&table.name)))
             }
-            Relation::Query(_) => {
-                Err(usage("--query needs --target-dir").hint("a query has no name to call a directory by"))
-            }
+            Relation::Query(_) => Err(usage("--query needs --target-dir")
+                .hint("a query has no name to call a directory by")),
         }
     }
 
@@ -172,7 +179,8 @@ impl ImportArgs {
 
     fn overrides(&self) -> Result<Vec<(String, TypeName)>> {
         let mut all: Vec<(String, TypeName)> = Vec::new();
-        let flags = [("--map-column", &self.map_column), ("--map-column-java", &self.map_column_java)];
+        let flags =
+            [("--map-column", &self.map_column), ("--map-column-java", &self.map_column_java)];
         for (flag, values) in flags {
             for text in values {
                 for (name, wanted) in types::parse_map(flag, text)? {

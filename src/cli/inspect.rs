@@ -13,7 +13,7 @@ pub(super) struct EvalArgs {
     #[command(flatten)]
     connect: ConnectArgs,
     /// The SQL text
-    #[arg(short = 'e', long, value_name = "SQL")]
+    #[arg(short = 'e', long, value_name = "SQL", help_heading = "What to run")]
     query: String,
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -32,7 +32,7 @@ pub(super) struct ListTablesArgs {
     #[command(flatten)]
     connect: ConnectArgs,
     /// Schema to list [default: the session's own]
-    #[arg(long, value_name = "SCHEMA")]
+    #[arg(long, value_name = "SCHEMA", help_heading = "What to list")]
     schema: Option<String>,
     #[command(flatten)]
     pub(super) output: OutputArgs,

@@ -63,6 +63,15 @@ enum PlanTool {
 
 /// Parses the process's arguments and runs the tool they name.
 pub fn main() -> ExitCode {
+    // A defect is reported like any other error, with its own exit status and without a back trace.
+    std::panic::set_hook(Box::new(console::remember_panic));
+    match std::panic::catch_unwind(run) {
+        Ok(status) => status,
+        Err(panic) => Console::plain().fail(&crate::run::panic_error(&*panic), false),
+    }
+}
+
+fn run() -> ExitCode {
     if let Err(error) = argv::hide_secrets() {
         return Console::plain().fail(&error, false);
     }

@@ -88,9 +88,8 @@ fn columns(plan: &Plan) -> String {
             [c.name.as_str(), c.native_type.as_str(), c.file_type.as_str(), null]
         })
         .collect();
-    let width = |i: usize| {
-        rows.iter().chain([&header]).map(|r| r[i].chars().count()).max().unwrap_or(0)
-    };
+    let width =
+        |i: usize| rows.iter().chain([&header]).map(|r| r[i].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2)];
     let mut out = String::new();
     for row in [&header].into_iter().chain(&rows) {

@@ -111,8 +111,12 @@ impl Bars {
 
     fn draw(&mut self, progress: &Progress) {
         let height = console_height();
-        if self.workers.is_empty() && !progress.workers.is_empty() && progress.workers.len() + 2 < height {
-            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        if self.workers.is_empty()
+            && !progress.workers.is_empty()
+            && progress.workers.len() + 2 < height
+        {
+            let style = ProgressStyle::with_template("{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             for index in 0..progress.workers.len() {
                 let bar = ProgressBar::new_spinner().with_style(style.clone());
                 self.workers.push(self.multi.insert(index, bar));
@@ -179,7 +183,9 @@ fn total_text(progress: &Progress) -> String {
 fn text_line(progress: &Progress) -> String {
     let busy = progress.workers.iter().filter(|w| !w.idle).count();
     let done = match fraction_done(progress) {
-        Some(fraction) if progress.phase == Phase::Reading => format!(", {:.0} %", fraction * 100.0),
+        Some(fraction) if progress.phase == Phase::Reading => {
+            format!(", {:.0} %", fraction * 100.0)
+        }
         _ => String::new(),
     };
     let workers = match progress.phase {
@@ -260,7 +266,11 @@ pub(super) fn size_f(bytes: f64) -> String {
     let mut value = bytes;
     for unit in ["bytes", "kB", "MB", "GB"] {
         if value < 1000.0 {
-            return if unit == "bytes" { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") };
+            return if unit == "bytes" {
+                format!("{value:.0} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1000.0;
     }
@@ -269,7 +279,11 @@ pub(super) fn size_f(bytes: f64) -> String {
 
 /// A rate without false precision.
 pub(super) fn rate(per_second: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are positive")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rates are positive"
+    )]
     grouped(per_second.round() as u64)
 }
 

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use rsqoop_connector::{Error, ErrorKind, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals as Incoming;
 
 use super::console::Console;
@@ -28,9 +28,13 @@ impl Signals {
         shutdown: Duration,
     ) -> Result<Self> {
         let first = Arc::new(AtomicI32::new(0));
-        let mut incoming = Incoming::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| {
+        let failed = |error: std::io::Error| {
             Error::new(ErrorKind::Bug, "signal handlers cannot be installed").source(error)
-        })?;
+        };
+        let mut incoming = Incoming::new([SIGINT, SIGTERM, SIGHUP]).map_err(failed)?;
+        // A file over the limit on file sizes would end the process; handled, it is an error of
+        // the write like any other.
+        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map_err(failed)?;
         let seen = first.clone();
         std::thread::spawn(move || {
             for signal in &mut incoming {

@@ -71,7 +71,8 @@ pub(crate) fn publish(staging: &mut Staging, existing: Existing) -> Result<()> {
 
 fn apply(staging: &mut Staging, step: Step) -> Result<()> {
     let (dir, target) = (staging.dir.clone(), staging.target.clone());
-    let failed = |error: io::Error| write_error(error).context("target", target.display().to_string());
+    let failed =
+        |error: io::Error| write_error(error).context("target", target.display().to_string());
     match step {
         Step::LinkOld => local::link_tree(&target, &dir, &[MANIFEST_NAME, SUCCESS_NAME]).map_err(|e| {
             failed(e).hint("--append needs a file system with hard links; import into a new directory instead")

@@ -42,7 +42,9 @@ pub(crate) fn check_target(target: &Path, existing: Existing) -> Result<()> {
         Ok(_) if existing == Existing::Refuse => {
             return Err(Error::new(ErrorKind::Usage, "the target directory already exists")
                 .context("target", shown)
-                .hint("add to it with --append, replace it with --delete-target-dir, or name another"));
+                .hint(
+                    "add to it with --append, replace it with --delete-target-dir, or name another",
+                ));
         }
         Ok(_) => match fs::metadata(target) {
             Ok(found) if found.is_dir() => {}
@@ -104,7 +106,8 @@ fn parent_of(target: &Path) -> PathBuf {
 fn hidden_prefix(target: &Path) -> String {
     let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     // FNV-1a: the same in every build, so that two versions of rsqoop see each other's claims.
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
     let short: String = name.chars().take(40).collect();
     format!(".rsqoop-{short}-{hash:08x}")
 }
@@ -117,8 +120,9 @@ impl Staging {
     /// directory cannot be made.
     pub(crate) fn open(target: &Path, existing: Existing, run_id: &str) -> Result<Staging> {
         check_target(target, existing)?;
-        // A target that is a symbolic link stays one: what it points to is replaced.
-        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_path_buf());
+        // A target that is a symbolic link stays one: what it points to is replaced. What is not
+        // there yet only loses a "/." at its end, which rename(2) would not take.
+        let target = fs::canonicalize(target).unwrap_or_else(|_| target.components().collect());
         let parent = parent_of(&target);
         let created_parents = local::create_parents(&target)?;
         let prefix = hidden_prefix(&target);
@@ -133,7 +137,8 @@ impl Staging {
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
             Ok(mode)
         };
-        let mode = made().map_err(|e| write_error(e).context("directory", dir.display().to_string()))?;
+        let mode =
+            made().map_err(|e| write_error(e).context("directory", dir.display().to_string()))?;
         Ok(Staging { dir, target, mode, created_parents, published: false, _claim: claim })
     }
 }
@@ -167,9 +172,8 @@ impl Drop for Staging {
         for parent in self.created_parents.iter().rev() {
             // Only empty ones go. The claim file inside the innermost one goes first.
             if parent == &parent_of(&self.target) {
-                let _ = fs::remove_file(
-                    parent.join(format!("{}.claim", hidden_prefix(&self.target))),
-                );
+                let _ =
+                    fs::remove_file(parent.join(format!("{}.claim", hidden_prefix(&self.target))));
             }
             let _ = fs::remove_dir(parent);
         }

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 use bzip2::write::BzEncoder;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use rsqoop_connector::{Error, ErrorKind, Result};
+use rsqoop_connector::{Error, Result};
 
 use super::ByteSink;
 use crate::job::TextCodec;
@@ -55,8 +55,7 @@ pub(crate) fn sink_error(error: io::Error) -> Error {
         let inner = error.into_inner().and_then(|inner| inner.downcast::<Error>().ok());
         return *inner.expect("the type was just asked for");
     }
-    Error::new(ErrorKind::Storage, format!("the output file could not be written: {error}"))
-        .source(error)
+    crate::store::write_error(error)
 }
 
 fn zstd_encoder(gate: Gate) -> io::Result<zstd::Encoder<'static, Gate>> {

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
+use rsqoop_connector::ErrorKind;
+
 use super::*;
 
 const CODECS: [TextCodec; 7] = [

@@ -4,6 +4,7 @@
 //! behind it. Dropping a writer without [`FileWriter::finish`] leaves a file nobody will publish.
 
 pub(crate) mod codec;
+mod encodings;
 pub(crate) mod parquet;
 pub(crate) mod text;
 

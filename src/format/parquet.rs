@@ -8,12 +8,10 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, SchemaRef};
-use parquet::arrow::arrow_writer::{
-    ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
+use arrow_schema::{Field, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel};
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -22,7 +20,7 @@ use parquet::schema::types::ColumnPath;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rsqoop_connector::{Error, ErrorKind, NATIVE_TYPE_KEY, Result};
 
-use super::{ByteSink, FileWriter, Finished};
+use super::{ByteSink, FileWriter, Finished, encodings};
 use crate::job::ParquetCodec;
 
 /// How one Parquet file is written.
@@ -42,12 +40,22 @@ pub(crate) struct ParquetOptions {
 
 /// Writes one Parquet file.
 pub(crate) struct ParquetWriter {
-    file: SerializedFileWriter<ByteSink>,
-    factory: ArrowRowGroupWriterFactory,
+    state: State,
     schema: SchemaRef,
     options: ParquetOptions,
-    group: Option<Group>,
     rows: u64,
+}
+
+/// A file begins with its first batch, from which the encodings are chosen.
+enum State {
+    Waiting(Option<ByteSink>),
+    Open(Box<Open>),
+}
+
+struct Open {
+    file: SerializedFileWriter<ByteSink>,
+    factory: ArrowRowGroupWriterFactory,
+    group: Option<Group>,
 }
 
 struct Group {
@@ -56,21 +64,58 @@ struct Group {
 }
 
 impl ParquetWriter {
-    /// Starts a file: writes the magic bytes and fixes the schema.
-    pub(crate) fn new(schema: SchemaRef, options: ParquetOptions, sink: ByteSink) -> Result<Self> {
-        let mut properties = properties(&schema, &options);
-        let parquet_schema = ArrowSchemaConverter::new().convert(&schema).map_err(encode_error)?;
-        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+    /// A writer whose file begins with the first batch, or with [`FileWriter::finish`].
+    pub(crate) fn new(schema: SchemaRef, options: ParquetOptions, sink: ByteSink) -> Self {
+        ParquetWriter { state: State::Waiting(Some(sink)), schema, options, rows: 0 }
+    }
+
+    /// Opens the file on the first call: writes the magic bytes and fixes schema and encodings.
+    fn open(&mut self, first: Option<&RecordBatch>) -> Result<&mut Open> {
+        if let State::Waiting(sink) = &mut self.state {
+            let sink = sink
+                .take()
+                .ok_or_else(|| Error::new(ErrorKind::Bug, "a Parquet file that failed to begin"))?;
+            self.state =
+                State::Open(Box::new(Open::new(&self.schema, &self.options, first, sink)?));
+        }
+        match &mut self.state {
+            State::Open(open) => Ok(open),
+            State::Waiting(_) => Err(Error::new(ErrorKind::Bug, "a Parquet file did not begin")),
+        }
+    }
+}
+
+impl Open {
+    fn new(
+        schema: &SchemaRef,
+        options: &ParquetOptions,
+        first: Option<&RecordBatch>,
+        sink: ByteSink,
+    ) -> Result<Self> {
+        let mut properties = properties(schema, options, first);
+        let parquet_schema = ArrowSchemaConverter::new().convert(schema).map_err(encode_error)?;
+        add_encoded_arrow_schema_to_metadata(schema, &mut properties);
         let file =
             SerializedFileWriter::new(sink, parquet_schema.root_schema_ptr(), Arc::new(properties))
                 .map_err(encode_error)?;
         let factory = ArrowRowGroupWriterFactory::new(&file, schema.clone());
-        Ok(ParquetWriter { file, factory, schema, options, group: None, rows: 0 })
+        Ok(Open { file, factory, group: None })
     }
 
-    fn close_group(&mut self) -> Result<()> {
+    fn group(&mut self) -> Result<&mut Group> {
+        match &mut self.group {
+            Some(group) => Ok(group),
+            none => {
+                let index = self.file.flushed_row_groups().len();
+                let columns = self.factory.create_column_writers(index).map_err(encode_error)?;
+                Ok(none.insert(Group { columns, rows: 0 }))
+            }
+        }
+    }
+
+    fn close_group(&mut self, parallel: bool) -> Result<()> {
         let Some(group) = self.group.take() else { return Ok(()) };
-        let chunks = if self.options.parallel {
+        let chunks = if parallel {
             group
                 .columns
                 .into_par_iter()
@@ -89,59 +134,66 @@ impl ParquetWriter {
     }
 }
 
+impl Group {
+    fn write(&mut self, batch: &RecordBatch, parallel: bool) -> Result<()> {
+        let mut leaves = Vec::with_capacity(self.columns.len());
+        for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            leaves.extend(compute_leaves(field, array).map_err(encode_error)?);
+        }
+        if leaves.len() != self.columns.len() {
+            return Err(Error::new(ErrorKind::Bug, "a batch does not fit the file's schema"));
+        }
+        let mut columns = self.columns.iter_mut().zip(leaves);
+        if parallel {
+            columns
+                .collect::<Vec<_>>()
+                .into_par_iter()
+                .try_for_each(|(column, leaf)| column.write(&leaf))
+        } else {
+            columns.try_for_each(|(column, leaf)| column.write(&leaf))
+        }
+        .map_err(encode_error)?;
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    /// Bytes of memory that the open row group takes.
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(ArrowColumnWriter::memory_size).sum()
+    }
+}
+
 impl FileWriter for ParquetWriter {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let group = match &mut self.group {
-            Some(group) => group,
-            None => {
-                let index = self.file.flushed_row_groups().len();
-                let columns = self.factory.create_column_writers(index).map_err(encode_error)?;
-                self.group.insert(Group { columns, rows: 0 })
-            }
-        };
-        let mut leaves = Vec::with_capacity(group.columns.len());
-        for (field, array) in self.schema.fields().iter().zip(batch.columns()) {
-            leaves.extend(compute_leaves(field, array).map_err(encode_error)?);
+        let (parallel, rows_max, bytes_max) =
+            (self.options.parallel, self.options.row_group_rows, self.options.row_group_bytes);
+        let open = self.open(Some(batch))?;
+        let group = open.group()?;
+        group.write(batch, parallel)?;
+        if group.rows >= rows_max || group.bytes() >= bytes_max {
+            open.close_group(parallel)?;
         }
-        if leaves.len() != group.columns.len() {
-            return Err(Error::new(ErrorKind::Bug, "a batch does not fit the file's schema"));
-        }
-        if self.options.parallel {
-            group
-                .columns
-                .iter_mut()
-                .zip(leaves)
-                .collect::<Vec<_>>()
-                .into_par_iter()
-                .try_for_each(|(column, leaf)| column.write(&leaf))
-        } else {
-            group
-                .columns
-                .iter_mut()
-                .zip(leaves)
-                .try_for_each(|(column, leaf)| column.write(&leaf))
-        }
-        .map_err(encode_error)?;
-        group.rows += batch.num_rows();
         self.rows += batch.num_rows() as u64;
-        let bytes: usize = group.columns.iter().map(ArrowColumnWriter::memory_size).sum();
-        if group.rows >= self.options.row_group_rows || bytes >= self.options.row_group_bytes {
-            self.close_group()?;
-        }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<Finished> {
-        self.close_group()?;
-        self.file.finish().map_err(encode_error)?;
-        Ok(Finished { rows: self.rows, bytes: self.file.bytes_written() as u64 })
+        let (rows, parallel) = (self.rows, self.options.parallel);
+        let open = self.open(None)?;
+        open.close_group(parallel)?;
+        open.file.finish().map_err(encode_error)?;
+        Ok(Finished { rows, bytes: open.file.bytes_written() as u64 })
     }
 }
 
-fn properties(schema: &SchemaRef, options: &ParquetOptions) -> WriterProperties {
+fn properties(
+    schema: &SchemaRef,
+    options: &ParquetOptions,
+    first: Option<&RecordBatch>,
+) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_compression(compression(options.codec))
         .set_created_by(format!("rsqoop version {}", env!("CARGO_PKG_VERSION")))
@@ -152,23 +204,15 @@ fn properties(schema: &SchemaRef, options: &ParquetOptions) -> WriterProperties 
             key: "rsqoop.columns".to_string(),
             value: Some(native_types(schema)),
         }]));
-    for field in schema.fields() {
-        let path = ColumnPath::from(field.name().as_str());
-        if options.ascending.as_deref() == Some(field.name()) && is_delta_type(field.data_type()) {
-            // A key has no repeated values for a dictionary, and small steps between neighbours.
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-        }
+    let chosen = first.map(|batch| encodings::choose_all(batch, options.ascending.as_deref()));
+    for (name, encoding) in chosen.into_iter().flatten() {
+        // A path of one part: a dot in a name is not a nesting.
+        let path = ColumnPath::new(vec![name]);
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), encoding.dictionary)
+            .set_column_encoding(path, encoding.plain);
     }
     builder.build()
-}
-
-fn is_delta_type(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Int32 | DataType::Int64 | DataType::UInt32 | DataType::UInt64
-    )
 }
 
 fn compression(codec: ParquetCodec) -> Compression {
@@ -207,7 +251,9 @@ fn encode_error(error: ParquetError) -> Error {
     if let ParquetError::External(inner) = error {
         return match inner.downcast::<std::io::Error>() {
             Ok(io) => crate::store::write_error(*io),
-            Err(other) => Error::new(ErrorKind::Storage, format!("Parquet encoding failed: {other}")),
+            Err(other) => {
+                Error::new(ErrorKind::Storage, format!("Parquet encoding failed: {other}"))
+            }
         };
     }
     Error::new(ErrorKind::Storage, format!("Parquet encoding failed: {error}"))

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use rsqoop_connector::{
-    BoundsRequest, ColumnInfo, ColumnKind, KeyRange, ReadColumn, ReadQuery,
-    Relation, RelationKind, Result, Session, SplitKey, TableInfo,
+    BoundsRequest, ColumnInfo, ColumnKind, KeyRange, ReadColumn, ReadQuery, Relation, RelationKind,
+    Result, Session, SplitKey, TableInfo,
 };
 use serde::Serialize;
 
@@ -153,10 +153,8 @@ impl Draft {
         for (name, _) in &job.overrides {
             names::find_column(&chosen, name, "--map-column")?;
         }
-        let columns = chosen
-            .iter()
-            .map(|column| output_column(job, column))
-            .collect::<Result<Vec<_>>>()?;
+        let columns =
+            chosen.iter().map(|column| output_column(job, column)).collect::<Result<Vec<_>>>()?;
         let choice = key::choose(job, session.dialect(), &relation, &info)?;
         Ok(Draft {
             relation,
@@ -179,7 +177,11 @@ impl Draft {
     }
 
     /// Asks for the key's extent and makes the statements.
-    pub(crate) fn finish(self, job: &JobSpec, session: &mut dyn Session) -> Result<(Prepared, Vec<String>)> {
+    pub(crate) fn finish(
+        self,
+        job: &JobSpec,
+        session: &mut dyn Session,
+    ) -> Result<(Prepared, Vec<String>)> {
         let mut notes = self.notes.clone();
         let ranges = self.ranges(job, session, &mut notes)?;
         let read_schema = Arc::new(Schema::new(

@@ -18,6 +18,7 @@ pub(super) fn describe(
     let first = match session.describe(relation) {
         Ok(info) => {
             refuse_empty_columns(&info.columns, &super::relation_label(relation))?;
+            refuse_same_names(&info.columns)?;
             return Ok((relation.clone(), info));
         }
         Err(error) => error,
@@ -35,6 +36,18 @@ pub(super) fn describe(
     }
     let known = session.tables(table.schema.as_deref()).unwrap_or_default();
     Err(first.replace_hint(hint_of(&table.name, &known, "tables there")))
+}
+
+/// A query may give two columns one name. Files would hold both under it, and a statement around the
+/// query would read the first one twice; Sqoop 1.4.7 refuses it too.
+fn refuse_same_names(columns: &[ColumnInfo]) -> Result<()> {
+    for (index, column) in columns.iter().enumerate() {
+        if columns[..index].iter().any(|c| c.name == column.name) {
+            return Err(usage(format!("the query gives two columns the name {:?}", column.name))
+                .hint("name one of them otherwise in the query, with AS"));
+        }
+    }
+    Ok(())
 }
 
 /// The columns the user asked for, in that order; all of them when none are named.
@@ -122,7 +135,10 @@ mod tests {
     #[test]
     fn hints_name_what_is_near_or_all_there_is() {
         let known = ["orders".to_string(), "customers".to_string(), "Order_Items".to_string()];
-        assert_eq!(hint_of("ordres", &known, "tables there"), "did you mean orders or Order_Items?");
+        assert_eq!(
+            hint_of("ordres", &known, "tables there"),
+            "did you mean orders or Order_Items?"
+        );
         assert_eq!(
             hint_of("zzz", &known, "tables there"),
             "tables there: orders, customers, Order_Items"

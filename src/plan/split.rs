@@ -4,9 +4,7 @@
 //! first is open below, the last open above, neighbours share one point, and NULL keys have a range
 //! of their own. Only with bounds of the user's own (`--boundary-query`) are the ends closed.
 
-use rsqoop_connector::{
-    Bounds, Error, ErrorKind, KeyRange, KeyValue, Result, SplitKey,
-};
+use rsqoop_connector::{Bounds, Error, ErrorKind, KeyRange, KeyValue, Result, SplitKey};
 
 /// Most ranges one plan may have; a smaller `--split-limit` than that allows is refused.
 pub(crate) const MAX_RANGES: u128 = 100_000;
@@ -92,8 +90,11 @@ fn interior_points(min: &KeyValue, max: &KeyValue, wish: SplitWish) -> Result<Ve
     let line = Line::new(min, max)?;
     let (low, high) = (line.low, line.high);
     if low > high {
-        return Err(Error::new(ErrorKind::Usage, "the boundary query's minimum is above its maximum")
-            .hint("the query must select MIN(key), MAX(key) in this order"));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "the boundary query's minimum is above its maximum",
+        )
+        .hint("the query must select MIN(key), MAX(key) in this order"));
     }
     // `high - low` may exceed i128, never u128.
     let span = high.wrapping_sub(low).cast_unsigned();
@@ -234,9 +235,9 @@ mod tests {
                 (KeyRange::All, _) | (KeyRange::Null(_), None) => true,
                 (KeyRange::Between { lower, upper, upper_inclusive, .. }, Some(v)) => {
                     lower.as_ref().is_none_or(|l| number(l) <= v)
-                        && upper.as_ref().is_none_or(|u| {
-                            v < number(u) || (*upper_inclusive && v == number(u))
-                        })
+                        && upper
+                            .as_ref()
+                            .is_none_or(|u| v < number(u) || (*upper_inclusive && v == number(u)))
                 }
                 _ => false,
             })

@@ -216,10 +216,8 @@ impl Choice {
 pub(crate) fn choose(column: &ColumnInfo, wanted: Option<TypeName>) -> Result<Choice> {
     let Some(wanted) = wanted else { return Ok(Choice::AsIs) };
     if wanted == TypeName::String {
-        let plain = column.kind == ColumnKind::Text
-            && column.data_type == DataType::Utf8
-            && column.extension.is_none();
-        return Ok(if plain { Choice::AsIs } else { Choice::AsText });
+        // Also for a column of texts: SQLite may have stored something else in it.
+        return Ok(Choice::AsText);
     }
     let Some(target) = target(column, wanted) else {
         return Err(no_size(column));

@@ -186,7 +186,11 @@ impl Worker<'_> {
         Error::new(ErrorKind::Cancelled, "the run was stopped")
     }
 
-    fn read(&self, mut session: Box<dyn Session>, mut sink: QueueSink) -> Result<Vec<SplitReceipt>> {
+    fn read(
+        &self,
+        mut session: Box<dyn Session>,
+        mut sink: QueueSink,
+    ) -> Result<Vec<SplitReceipt>> {
         let mut receipts = Vec::new();
         let mut next = self.splits.first(self.index);
         while let Some(split) = next {
@@ -242,7 +246,7 @@ impl Worker<'_> {
                     parallel: self.spare_cores,
                     ascending: self.prepared.key_column.clone(),
                 };
-                Ok(Box::new(ParquetWriter::new(schema, options, sink)?))
+                Ok(Box::new(ParquetWriter::new(schema, options, sink)))
             }
             Format::Text(options) => {
                 let kinds: Vec<_> = self.prepared.columns.iter().map(|c| c.kind).collect();
@@ -315,7 +319,10 @@ mod tests {
         }
         assert_eq!(taken, (0..10).collect::<Vec<_>>());
         let few = SplitQueue::new(2, 4);
-        assert_eq!((0..4).map(|w| few.first(w)).collect::<Vec<_>>(), [Some(0), Some(1), None, None]);
+        assert_eq!(
+            (0..4).map(|w| few.first(w)).collect::<Vec<_>>(),
+            [Some(0), Some(1), None, None]
+        );
         assert_eq!(few.more(), None);
     }
 }

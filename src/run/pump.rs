@@ -26,7 +26,10 @@ pub(crate) fn queue(
     progress: Arc<WorkerProgress>,
 ) -> (QueueSink, QueueSource) {
     let (sender, receiver) = sync_channel(batches);
-    (QueueSink { sender, control, progress, rows: 0 }, QueueSource { receiver, schema, ended: false })
+    (
+        QueueSink { sender, control, progress, rows: 0 },
+        QueueSource { receiver, schema, ended: false },
+    )
 }
 
 /// The producer's end.

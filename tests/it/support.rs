@@ -144,11 +144,7 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
 
 /// Data files of a dataset in order of name.
 pub(crate) fn parts(dir: &Path) -> Vec<PathBuf> {
-    names(dir)
-        .iter()
-        .filter(|n| !n.starts_with(['_', '.']))
-        .map(|n| dir.join(n))
-        .collect()
+    names(dir).iter().filter(|n| !n.starts_with(['_', '.'])).map(|n| dir.join(n)).collect()
 }
 
 /// The bytes of all data files, one after the other.
@@ -223,8 +219,7 @@ pub(crate) fn finish(child: Child) -> Run {
     let pid = pid(&child);
     let (done, watch) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        let late = watch.recv_timeout(RUN_LIMIT)
-            == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        let late = watch.recv_timeout(RUN_LIMIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
         if late {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }

@@ -136,4 +136,5 @@ install_tools() {
   install_packages
   install_mysql
   install_venv "$VENV" "$ROOT/tests/lib/requirements.txt"
+  say "everything is there"
 }

@@ -7,9 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsqoop_connector::{
-    ConnectTarget, Error, ErrorKind, Location, Result, TlsMode, TlsOptions,
-};
+use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Location, Result, TlsMode, TlsOptions};
 
 use crate::types::TypeOptions;
 use crate::wire::{Endpoint, LoginParams, client_config, read_file};
@@ -39,45 +37,122 @@ const SOCKET: &[&str] = &["socket", "localSocket", "unixSocket"];
 const TINY_BOOL: &[&str] = &["tinyInt1isBit"];
 const ZERO_DATE: &[&str] = &["zeroDateTimeBehavior"];
 const FETCH_KEY: &[&str] = &["allowPublicKeyRetrieval"];
-const SERVER_KEY: &[&str] = &["serverRSAPublicKeyFile", "serverRsaPublicKeyFile"];
+const SERVER_KEY: &[&str] = &["serverRSAPublicKeyFile"];
 const VARIABLES: &[&str] = &["sessionVariables"];
 const MULTI: &[&str] = &["allowMultiQueries"];
 const ENCODING: &[&str] = &["characterEncoding"];
 
 /// Parameters with an effect here.
 const USED: &[&[&str]] = &[
-    MODE, USE_TLS, REQUIRE_TLS, VERIFY, TRUST, CA, CERT, KEY, TRUST_STORE, CLIENT_STORE,
-    CONNECT_TIMEOUT, SOCKET_TIMEOUT, SOCKET, TINY_BOOL, ZERO_DATE, FETCH_KEY, SERVER_KEY, VARIABLES,
-    MULTI, ENCODING,
+    MODE,
+    USE_TLS,
+    REQUIRE_TLS,
+    VERIFY,
+    TRUST,
+    CA,
+    CERT,
+    KEY,
+    TRUST_STORE,
+    CLIENT_STORE,
+    CONNECT_TIMEOUT,
+    SOCKET_TIMEOUT,
+    SOCKET,
+    TINY_BOOL,
+    ZERO_DATE,
+    FETCH_KEY,
+    SERVER_KEY,
+    VARIABLES,
+    MULTI,
+    ENCODING,
 ];
 
 /// Parameters that JDBC URLs carry and that need no effect: rows always stream, `TIMESTAMP` is
 /// always read as an instant, text is always UTF-8, `YEAR` is always a number, compression is not
 /// used.
 const HARMLESS: &[&str] = &[
-    "serverTimezone", "connectionTimeZone", "forceConnectionTimeZoneToSession",
-    "preserveInstants", "timezone", "useTimezone", "useLegacyDatetimeCode", "useGmtMillisForDatetimes",
-    "useJDBCCompliantTimezoneShift", "noDatetimeStringSync", "sendFractionalSeconds",
-    "yearIsDateType", "transformedBitIsBoolean", "useUnicode", "connectionCollation",
-    "characterSetResults", "useCursorFetch", "defaultFetchSize", "useServerPrepStmts",
-    "useServerPrepStmt", "rewriteBatchedStatements", "cachePrepStmts", "prepStmtCacheSize",
-    "prepStmtCacheSqlLimit", "cacheServerConfiguration", "cacheResultSetMetadata",
-    "useLocalSessionState", "useLocalTransactionState", "elideSetAutoCommits", "maintainTimeStats",
-    "autoReconnect", "autoReconnectForPools", "failOverReadOnly", "maxReconnects", "maxRows",
-    "useCompression", "nullCatalogMeansCurrent", "nullNamePatternMatchesAll",
-    "allowLoadLocalInfile", "allowUrlInLocalInfile", "allowLocalInfile",
-    "jdbcCompliantTruncation", "noAccessToProcedureBodies", "useOldAliasMetadataBehavior",
-    "useInformationSchema", "dontTrackOpenResources", "enabledTLSProtocols", "tlsVersions",
-    "enabledSslProtocolSuites", "tcpKeepAlive", "tcpNoDelay", "tcpRcvBuf", "tcpSndBuf",
-    "paranoid", "profileSQL", "logger", "gatherPerfMetrics", "useReadAheadInput",
-    "useUnbufferedInput", "netTimeoutForStreamingResults", "interactiveClient", "useBulkStmts",
-    "useBatchMultiSend", "usePipelineAuth", "permitMysqlScheme", "useAffectedRows",
-    "blobSendChunkSize", "emulateUnsupportedPstmts", "continueBatchOnError",
-    "clientCertificateKeyStoreType", "clientCertificateKeyStorePassword",
-    "trustCertificateKeyStoreType", "trustCertificateKeyStorePassword",
-    "trustStorePassword", "keyStorePassword", "fallbackToSystemTrustStore",
-    "fallbackToSystemKeyStore", "defaultAuthenticationPlugin", "authenticationPlugins",
-    "charset", "createDatabaseIfNotExist", "useConfigs", "dumpQueriesOnException",
+    "serverTimezone",
+    "connectionTimeZone",
+    "forceConnectionTimeZoneToSession",
+    "preserveInstants",
+    "timezone",
+    "useTimezone",
+    "useLegacyDatetimeCode",
+    "useGmtMillisForDatetimes",
+    "useJDBCCompliantTimezoneShift",
+    "noDatetimeStringSync",
+    "sendFractionalSeconds",
+    "yearIsDateType",
+    "transformedBitIsBoolean",
+    "useUnicode",
+    "connectionCollation",
+    "characterSetResults",
+    "useCursorFetch",
+    "defaultFetchSize",
+    "useServerPrepStmts",
+    "useServerPrepStmt",
+    "rewriteBatchedStatements",
+    "cachePrepStmts",
+    "prepStmtCacheSize",
+    "prepStmtCacheSqlLimit",
+    "cacheServerConfiguration",
+    "cacheResultSetMetadata",
+    "useLocalSessionState",
+    "useLocalTransactionState",
+    "elideSetAutoCommits",
+    "maintainTimeStats",
+    "autoReconnect",
+    "autoReconnectForPools",
+    "failOverReadOnly",
+    "maxReconnects",
+    "maxRows",
+    "useCompression",
+    "nullCatalogMeansCurrent",
+    "nullNamePatternMatchesAll",
+    "allowLoadLocalInfile",
+    "allowUrlInLocalInfile",
+    "allowLocalInfile",
+    "jdbcCompliantTruncation",
+    "noAccessToProcedureBodies",
+    "useOldAliasMetadataBehavior",
+    "useInformationSchema",
+    "dontTrackOpenResources",
+    "enabledTLSProtocols",
+    "tlsVersions",
+    "enabledSslProtocolSuites",
+    "tcpKeepAlive",
+    "tcpNoDelay",
+    "tcpRcvBuf",
+    "tcpSndBuf",
+    "paranoid",
+    "profileSQL",
+    "logger",
+    "gatherPerfMetrics",
+    "useReadAheadInput",
+    "useUnbufferedInput",
+    "netTimeoutForStreamingResults",
+    "interactiveClient",
+    "useBulkStmts",
+    "useBatchMultiSend",
+    "usePipelineAuth",
+    "permitMysqlScheme",
+    "useAffectedRows",
+    "blobSendChunkSize",
+    "emulateUnsupportedPstmts",
+    "continueBatchOnError",
+    "clientCertificateKeyStoreType",
+    "clientCertificateKeyStorePassword",
+    "trustCertificateKeyStoreType",
+    "trustCertificateKeyStorePassword",
+    "trustStorePassword",
+    "keyStorePassword",
+    "fallbackToSystemTrustStore",
+    "fallbackToSystemKeyStore",
+    "defaultAuthenticationPlugin",
+    "authenticationPlugins",
+    "charset",
+    "createDatabaseIfNotExist",
+    "useConfigs",
+    "dumpQueriesOnException",
 ];
 
 /// The names of all parameters that are understood.
@@ -117,8 +192,7 @@ impl Settings {
                 server_key,
                 multi_statements: target.bool_param(MULTI)?.unwrap_or(false),
                 application: target.application.clone(),
-                connect_timeout: millis(target, CONNECT_TIMEOUT)?
-                    .unwrap_or(target.connect_timeout),
+                connect_timeout: millis(target, CONNECT_TIMEOUT)?.unwrap_or(target.connect_timeout),
                 silence: millis(target, SOCKET_TIMEOUT)?.unwrap_or(target.read_timeout),
             },
             types: TypeOptions {
@@ -140,8 +214,7 @@ fn bad(name: &str, value: &str, allowed: &str) -> Error {
 /// Milliseconds; zero means that the default stays, since nothing here may wait for ever.
 fn millis(target: &ConnectTarget, names: &[&str]) -> Result<Option<Duration>> {
     let Some(text) = target.param(names) else { return Ok(None) };
-    let ms: u64 =
-        text.parse().map_err(|_| bad(names[0], text, "a number of milliseconds"))?;
+    let ms: u64 = text.parse().map_err(|_| bad(names[0], text, "a number of milliseconds"))?;
     Ok((ms > 0).then(|| Duration::from_millis(ms)))
 }
 

@@ -66,10 +66,21 @@ enum Values {
     TinyBool(BooleanBufferBuilder),
     BitBool(BooleanBufferBuilder),
     BitU64(Vec<u64>),
-    Decimal128 { out: Vec<i128>, precision: u8, scale: u8 },
-    Decimal256 { out: Vec<i256>, precision: u8, scale: u8 },
+    Decimal128 {
+        out: Vec<i128>,
+        precision: u8,
+        scale: u8,
+    },
+    Decimal256 {
+        out: Vec<i256>,
+        precision: u8,
+        scale: u8,
+    },
     Date(Vec<i32>),
-    DateTime { out: Vec<i64>, zone: Option<Arc<str>> },
+    DateTime {
+        out: Vec<i64>,
+        zone: Option<Arc<str>>,
+    },
     Time(Vec<i64>),
     Uuid(Vec<u8>),
     Text(Bytes),
@@ -314,9 +325,7 @@ impl ColumnDecoder {
             | Values::TextOfF64(b)
             | Values::TextOfBytes(b) => {
                 let (offsets, data) = b.finish();
-                Arc::new(
-                    StringArray::try_new(offsets, data, nulls).map_err(|_| Problem::NotUtf8)?,
-                )
+                Arc::new(StringArray::try_new(offsets, data, nulls).map_err(|_| Problem::NotUtf8)?)
             }
         })
     }

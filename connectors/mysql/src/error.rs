@@ -73,22 +73,23 @@ fn refused_login(params: &LoginParams, e: &ServerError) -> Error {
     let text = server_text(e);
     match e.code {
         // ER_CON_COUNT_ERROR, ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED, shutdown
-        1040 | 1053 | 1203 | 1226 => {
-            Error::new(ErrorKind::Connect, format!("{} refuses another connection: {text}", params.endpoint))
-                .transient()
-        }
+        1040 | 1053 | 1203 | 1226 => Error::new(
+            ErrorKind::Connect,
+            format!("{} refuses another connection: {text}", params.endpoint),
+        )
+        .transient(),
         1049 => {
             let name = params.database.as_deref().unwrap_or_default();
             Error::new(ErrorKind::Usage, format!("there is no database \"{name}\""))
                 .context("server", params.endpoint.to_string())
         }
         // ER_HOST_IS_BLOCKED, ER_HOST_NOT_PRIVILEGED
-        1129 | 1130 => Error::new(ErrorKind::Auth, format!("{} refuses this host: {text}", params.endpoint)),
-        _ => {
-            Error::new(ErrorKind::Auth, format!("{} refuses the login: {text}", params.endpoint))
-                .context("user", params.user.clone())
-                .hint("check user and password, and from which hosts the user may log in")
+        1129 | 1130 => {
+            Error::new(ErrorKind::Auth, format!("{} refuses this host: {text}", params.endpoint))
         }
+        _ => Error::new(ErrorKind::Auth, format!("{} refuses the login: {text}", params.endpoint))
+            .context("user", params.user.clone())
+            .hint("check user and password, and from which hosts the user may log in"),
     }
 }
 
@@ -111,16 +112,13 @@ pub(crate) fn statement(fault: Fault, phase: Phase) -> Error {
             "the server closed the connection before the result was complete",
         )
         .transient(),
-        Fault::Io(e) => {
-            Error::new(ErrorKind::Source, format!("the connection failed: {e}")).source(e).transient()
+        Fault::Io(e) => Error::new(ErrorKind::Source, format!("the connection failed: {e}"))
+            .source(e)
+            .transient(),
+        Fault::Protocol(what) => {
+            Error::new(ErrorKind::Source, format!("the server broke the protocol: {what}"))
         }
-        Fault::Protocol(what) => Error::new(
-            ErrorKind::Source,
-            format!("the server broke the protocol: {what}"),
-        ),
-        Fault::Dead(why) => {
-            Error::new(ErrorKind::Source, format!("this session is over: {why}"))
-        }
+        Fault::Dead(why) => Error::new(ErrorKind::Source, format!("this session is over: {why}")),
     }
 }
 

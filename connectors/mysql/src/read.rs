@@ -67,8 +67,7 @@ fn refuse_lost_values(conn: &mut Conn, query: &ReadQuery) -> Result<()> {
     if !made {
         return Ok(());
     }
-    let rows =
-        conn.rows("SHOW WARNINGS").map_err(|fault| error::statement(fault, Phase::Run))?;
+    let rows = conn.rows("SHOW WARNINGS").map_err(|fault| error::statement(fault, Phase::Run))?;
     let lost = rows.iter().any(|r| matches!(r.get(1), Some(Some(code)) if code == OVERFLOW));
     if lost {
         return Err(Error::new(
@@ -228,7 +227,11 @@ fn cell_text(cell: &Cell) -> String {
         Cell::Bytes(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => {
                 let short: String = text.chars().take(60).collect();
-                if short.len() < text.len() { format!("{}…", string(&short)) } else { string(text) }
+                if short.len() < text.len() {
+                    format!("{}…", string(&short))
+                } else {
+                    string(text)
+                }
             }
             Err(_) => crate::dialect::bytes(&bytes[..bytes.len().min(32)]),
         },

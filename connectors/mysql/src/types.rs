@@ -164,12 +164,9 @@ fn data_type(def: &ColumnDef, class: Class, options: TypeOptions) -> DataType {
         Class::Time => DataType::Time64(TimeUnit::Microsecond),
         Class::Bytes => DataType::Binary,
         Class::Uuid => DataType::FixedSizeBinary(16),
-        Class::Plain
-        | Class::Text
-        | Class::Enum
-        | Class::Json
-        | Class::Inet
-        | Class::Geometry => DataType::Utf8,
+        Class::Plain | Class::Text | Class::Enum | Class::Json | Class::Inet | Class::Geometry => {
+            DataType::Utf8
+        }
     }
 }
 
@@ -201,8 +198,8 @@ pub(crate) fn column_info(
 ) -> ColumnInfo {
     let class = Class::of_def(def);
     let data_type = data_type(def, class, options);
-    let zero_null = options.zero_null
-        && matches!(class, Class::Date | Class::DateTime | Class::Timestamp);
+    let zero_null =
+        options.zero_null && matches!(class, Class::Date | Class::DateTime | Class::Timestamp);
     // The text of a shape is made by a function, which may answer NULL.
     let nullable = !not_null || zero_null || class == Class::Geometry;
     ColumnInfo {
@@ -276,10 +273,7 @@ pub(crate) fn native_name(def: &ColumnDef) -> String {
         | T::MYSQL_TYPE_BLOB => blob("text", "blob"),
         T::MYSQL_TYPE_TYPED_ARRAY | T::MYSQL_TYPE_UNKNOWN => "unknown".to_string(),
     };
-    let number = matches!(
-        Class::of_def(def),
-        Class::Integer | Class::Float | Class::Decimal
-    );
+    let number = matches!(Class::of_def(def), Class::Integer | Class::Float | Class::Decimal);
     if number && def.is_unsigned() { format!("{name} unsigned") } else { name }
 }
 

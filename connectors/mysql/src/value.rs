@@ -199,7 +199,9 @@ pub(crate) fn days(year: u16, month: u8, day: u8) -> Result<i32, Problem> {
 fn days_in_month(year: u16, month: u8) -> u8 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         _ => 31,
     }
@@ -365,8 +367,10 @@ mod tests {
 
     #[test]
     fn uuids() {
-        let want = [0x12, 0x3e, 0x45, 0x67, 0xe8, 0x9b, 0x12, 0xd3, 0xa4, 0x56, 0x42, 0x66, 0x14,
-            0x17, 0x40, 0];
+        let want = [
+            0x12, 0x3e, 0x45, 0x67, 0xe8, 0x9b, 0x12, 0xd3, 0xa4, 0x56, 0x42, 0x66, 0x14, 0x17,
+            0x40, 0,
+        ];
         assert_eq!(uuid(b"123e4567-e89B-12d3-a456-426614174000"), Ok(want));
         assert_eq!(uuid(b"123e4567xe89b-12d3-a456-426614174000"), Err(Problem::NotUuid));
         assert_eq!(uuid(b"123e4567-e89b-12d3-a456-42661417400g"), Err(Problem::NotUuid));

@@ -9,7 +9,7 @@ fn run(variable: &str) {
     let url = std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} must name a server to test with: mysql://user:password@host/database")
     });
-    let target = ConnectTarget::parse(&url).unwrap();
+    let target = ConnectTarget::parse(&url).expect("a valid URL");
     let mut unreachable = target.clone();
     // Port 1 (tcpmux) is free on every machine that runs tests.
     unreachable.location = Location::Server {

@@ -236,8 +236,11 @@ fn readable(name: &str, path: &Path) -> Result<()> {
         }
         Ok(_) => return Ok(()),
     };
-    Err(Error::new(ErrorKind::Config, format!("{name} {} cannot be used: {problem}", path.display()))
-        .hint("certificates and keys are read in PEM form; openssl converts others"))
+    Err(Error::new(
+        ErrorKind::Config,
+        format!("{name} {} cannot be used: {problem}", path.display()),
+    )
+    .hint("certificates and keys are read in PEM form; openssl converts others"))
 }
 
 fn with_tls(options: PgConnectOptions, tls: &TlsOptions) -> PgConnectOptions {
@@ -356,7 +359,8 @@ mod tests {
 
     #[test]
     fn sockets_and_defaults() {
-        let settings = settings(&target("postgresql://u@%2Frun%2Fpg:77/d?sslmode=require")).unwrap();
+        let settings =
+            settings(&target("postgresql://u@%2Frun%2Fpg:77/d?sslmode=require")).unwrap();
         assert_eq!(settings.place, "/run/pg/.s.PGSQL.77");
         assert!(matches!(settings.options.get_ssl_mode(), PgSslMode::Disable));
         let by_param = options("postgres://u@h/d?host=/run/pg&port=78&dbname=e");

@@ -116,9 +116,7 @@ fn timestamp(micros: i64, zone: &str, type_name: &str) -> String {
     let of_day = micros.rem_euclid(DAY);
     let (second, fraction) = (of_day / 1_000_000, of_day % 1_000_000);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!(
-        "'{date} {hour:02}:{minute:02}:{second:02}.{fraction:06}{zone}{era}'::{type_name}"
-    )
+    format!("'{date} {hour:02}:{minute:02}:{second:02}.{fraction:06}{zone}{era}'::{type_name}")
 }
 
 #[cfg(test)]
@@ -141,7 +139,7 @@ mod tests {
             (KeyValue::Decimal { unscaled: 12_345, scale: 0 }, "'12345'::numeric"),
             (KeyValue::Date(0), "'1970-01-01'::date"),
             (KeyValue::Date(-719_163), "'0001-12-31 BC'::date"),
-            (KeyValue::Date(-2_440_550), "'4713-01-01 BC'::date"),
+            (KeyValue::Date(-2_440_588), "'4714-11-24 BC'::date"),
             (KeyValue::Date(2_932_897), "'10000-01-01'::date"),
             (KeyValue::Timestamp(-1), "'1969-12-31 23:59:59.999999'::timestamp"),
             (

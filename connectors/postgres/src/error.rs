@@ -15,8 +15,11 @@ pub(crate) fn statement(error: sqlx::Error) -> Error {
                 .transient()
                 .source(error)
         }
-        other => Error::new(ErrorKind::Source, format!("the server's answer was not understood: {other}"))
-            .source(other),
+        other => Error::new(
+            ErrorKind::Source,
+            format!("the server's answer was not understood: {other}"),
+        )
+        .source(other),
     }
 }
 
@@ -38,30 +41,41 @@ pub(crate) fn connecting(error: sqlx::Error, place: &str, password_given: bool) 
             Ok(error) => refused_login(*error, password_given).context("server", place),
             Err(other) => Error::new(ErrorKind::Connect, other.to_string()),
         },
+        // The TLS handshake reports what is wrong with a certificate as invalid data.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            insecure(place, &error)
+        }
         sqlx::Error::Io(error) => {
             Error::new(ErrorKind::Connect, format!("{place} could not be reached: {error}"))
                 .hint("check host and port, and that the server listens there")
                 .transient()
                 .source(error)
         }
-        sqlx::Error::Tls(error) => {
-            Error::new(ErrorKind::Connect, format!("no secure connection to {place}: {error}"))
-                .hint("check sslmode, and sslrootcert where the server's CA is not a public one")
-        }
-        sqlx::Error::Configuration(error) => {
-            Error::new(ErrorKind::Config, format!("the connection settings are not usable: {error}"))
-                .context("server", place)
-        }
-        other => Error::new(ErrorKind::Connect, format!("{place} does not answer as PostgreSQL: {other}"))
-            .hint("check host and port"),
+        sqlx::Error::Tls(error) => insecure(place, &error),
+        sqlx::Error::Configuration(error) => Error::new(
+            ErrorKind::Config,
+            format!("the connection settings are not usable: {error}"),
+        )
+        .context("server", place),
+        other => Error::new(
+            ErrorKind::Connect,
+            format!("{place} does not answer as PostgreSQL: {other}"),
+        )
+        .hint("check host and port"),
     }
+}
+
+fn insecure(place: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Connect, format!("no secure connection to {place}: {error}"))
+        .hint("check sslmode, and sslrootcert where the server's CA is not a public one")
 }
 
 fn refused_login(error: PgDatabaseError, password_given: bool) -> Error {
     let message = one_line(error.message());
     match error.code() {
         "28P01" | "28000" => {
-            let mapped = Error::new(ErrorKind::Auth, format!("the server refused the login: {message}"));
+            let mapped =
+                Error::new(ErrorKind::Auth, format!("the server refused the login: {message}"));
             if password_given {
                 mapped.hint("check user name and password")
             } else {
@@ -100,8 +114,7 @@ fn server(error: PgDatabaseError) -> Error {
             _ => (ErrorKind::Source, false),
         },
     };
-    let mut mapped =
-        Error::new(kind, one_line(error.message())).context("sqlstate", code.as_str());
+    let mut mapped = Error::new(kind, one_line(error.message())).context("sqlstate", code.as_str());
     if let Some(detail) = error.detail() {
         mapped = mapped.context("detail", one_line(detail));
     }
@@ -136,9 +149,6 @@ fn one_line(text: &str) -> String {
 
 /// What a session answers after it was given up.
 pub(crate) fn dead(why: &str) -> Error {
-    Error::new(
-        ErrorKind::Source,
-        format!("this session cannot be used any more: {why}"),
-    )
-    .hint("open a new one")
+    Error::new(ErrorKind::Source, format!("this session cannot be used any more: {why}"))
+        .hint("open a new one")
 }

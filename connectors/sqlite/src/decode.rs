@@ -97,7 +97,7 @@ fn refuse<T>(problem: impl Into<String>) -> std::result::Result<T, Refused> {
     Err(Box::new(problem.into()))
 }
 
-/// `is stored as text '12:00', not as an integer`.
+/// `is stored as a text, not as an integer`.
 #[cold]
 fn wrong_class<T>(value: ValueRef<'_>, wanted: &str) -> std::result::Result<T, Refused> {
     let class = match value {

@@ -5,16 +5,17 @@ use rsqoop_connector::{ConnectTarget, Location};
 use rsqoop_sqlite::Sqlite;
 
 fn run(journal_mode: &str) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
     let file = folder.path().join("suite.db");
-    let conn = rusqlite::Connection::open(&file).unwrap();
-    let mode: String =
-        conn.pragma_update_and_check(None, "journal_mode", journal_mode, |r| r.get(0)).unwrap();
+    let conn = rusqlite::Connection::open(&file).expect("a new file");
+    let mode: String = conn
+        .pragma_update_and_check(None, "journal_mode", journal_mode, |r| r.get(0))
+        .expect("a journal mode");
     assert_eq!(mode, journal_mode);
-    conn.execute_batch("CREATE TABLE something (a); DROP TABLE something").unwrap();
+    conn.execute_batch("CREATE TABLE something (a); DROP TABLE something").expect("a first page");
     drop(conn);
     // With a rollback journal a writer waits for the readers: not for long here.
-    let mut target = ConnectTarget::parse("sqlite:suite.db?busy_timeout=300").unwrap();
+    let mut target = ConnectTarget::parse("sqlite:suite.db?busy_timeout=300").expect("a valid URL");
     target.location = Location::File(file);
     let mut unreachable = target.clone();
     unreachable.location = Location::File(folder.path().join("nowhere.db"));

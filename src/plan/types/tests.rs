@@ -114,7 +114,6 @@ fn the_same_type_is_left_alone() {
         (ColumnKind::Decimal, DataType::Decimal256(40, 2), TypeName::Decimal(Some((40, 2)))),
         (ColumnKind::Timestamp, micros(), TypeName::Timestamp),
         (ColumnKind::TimestampTz, utc, TypeName::Timestamp),
-        (ColumnKind::Text, DataType::Utf8, TypeName::String),
         (ColumnKind::Bytes, DataType::Binary, TypeName::Bytes),
     ] {
         let column = column(kind, "native", data_type);
@@ -130,6 +129,7 @@ fn a_string_is_the_databases_own_text() {
     let columns = [
         json,
         column(ColumnKind::Decimal, "numeric", DataType::Utf8),
+        column(ColumnKind::Text, "text", DataType::Utf8),
         column(ColumnKind::Integer, "bigint", DataType::Int64),
         column(ColumnKind::Bytes, "bytea", DataType::Binary),
     ];

@@ -1,6 +1,7 @@
 //! Checks of the reading loop: values, projections, batch sizes, failing sinks.
 
 use std::sync::Arc;
+use std::thread;
 
 use arrow_schema::Schema;
 
@@ -161,7 +162,13 @@ fn two_sessions(suite: &Suite<'_>) -> Checked {
         &query,
         &mut Each(|batch: arrow_array::RecordBatch| {
             rows += batch.num_rows();
-            let read = read_table(&mut *inner, TYPES);
+            // Every session has a thread of its own, as in the engine.
+            let read = thread::scope(|scope| {
+                scope
+                    .spawn(|| read_table(&mut *inner, TYPES))
+                    .join()
+                    .unwrap_or_else(|_| Err(Failure("the inner session panicked".to_string())))
+            });
             let same = read.and_then(|got| same_rows(got, want.clone(), "the inner session"));
             failure = failure.take().or(same.err());
             Ok(())

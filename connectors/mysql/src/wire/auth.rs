@@ -144,8 +144,8 @@ pub(super) fn login(conn: &mut Conn, params: &LoginParams) -> Result<(), LoginFa
                 plugin = c.until_zero().unwrap_or_default().to_vec();
                 nonce = c.0.strip_suffix(&[0]).unwrap_or(c.0).to_vec();
                 let name = String::from_utf8_lossy(&plugin).into_owned();
-                let answer = respond(conn, params, &plugin, &nonce)?
-                    .ok_or_else(|| unsupported(&name))?;
+                let answer =
+                    respond(conn, params, &plugin, &nonce)?.ok_or_else(|| unsupported(&name))?;
                 let seq = conn.reader.seq();
                 conn.send(&answer, seq)?;
             }
@@ -224,10 +224,8 @@ fn send_response(
         ("_client_version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
         ("program_name".to_string(), params.application.clone()),
     ]);
-    let attributes = conn
-        .capabilities
-        .contains(CapabilityFlags::CLIENT_CONNECT_ATTRS)
-        .then_some(attributes);
+    let attributes =
+        conn.capabilities.contains(CapabilityFlags::CLIENT_CONNECT_ATTRS).then_some(attributes);
     let response = HandshakeResponse::new(
         Some(answer),
         (8, 0, 0),

@@ -192,6 +192,11 @@ impl Conn {
         self.stream.socket()?.closer()
     }
 
+    /// Whether a result waits to be read.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
@@ -243,10 +248,7 @@ impl Conn {
     }
 
     /// Runs `step` and makes the connection dead when it cannot be used after its failure.
-    fn guard<T>(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+    fn guard<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         let result = step(self);
         if let Err(fault) = &result {
             if !fault.keeps_connection() {

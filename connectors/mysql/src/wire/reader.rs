@@ -105,9 +105,8 @@ impl PacketReader {
         }
         let from = self.start;
         let header = &self.buf[from..from + 4];
-        let len = usize::from(header[0])
-            | usize::from(header[1]) << 8
-            | usize::from(header[2]) << 16;
+        let len =
+            usize::from(header[0]) | usize::from(header[1]) << 8 | usize::from(header[2]) << 16;
         if header[3] != self.seq {
             return Err(Fault::protocol("packets out of order"));
         }

@@ -30,8 +30,8 @@ pub(crate) fn client_config(options: &TlsOptions) -> Result<Option<Arc<ClientCon
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let config = match (&options.cert, &options.key) {
         (Some(cert), Some(key)) => {
-            let key_der = PrivateKeyDer::from_pem_file(key)
-                .map_err(|e| pem_error("client key", key, &e))?;
+            let key_der =
+                PrivateKeyDer::from_pem_file(key).map_err(|e| pem_error("client key", key, &e))?;
             builder
                 .with_client_auth_cert(certificates("client certificate", cert)?, key_der)
                 .map_err(|e| {

@@ -1,6 +1,5 @@
 //! Columns whose values have one width: numbers, dates, times, UUIDs, booleans.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arrow_array::types::{
@@ -29,7 +28,6 @@ struct Fixed<T: ArrowPrimitiveType, const N: usize> {
     data_type: DataType,
     values: Vec<T::Native>,
     nulls: NullBufferBuilder,
-    kind: PhantomData<T>,
 }
 
 impl<T: ArrowPrimitiveType, const N: usize> Fixed<T, N> {
@@ -39,7 +37,6 @@ impl<T: ArrowPrimitiveType, const N: usize> Fixed<T, N> {
             data_type,
             values: Vec::new(),
             nulls: NullBufferBuilder::new(0),
-            kind: PhantomData,
         })
     }
 }
@@ -237,11 +234,11 @@ mod tests {
 
     #[test]
     fn the_whole_range_of_dates_and_timestamps_fits() {
-        // 4713-01-01 BC and 5874897-12-31 as PostgreSQL's own day numbers.
-        assert_eq!(unix_days(-2_451_545 + 37), Ok(-2_451_508 + 10_957));
+        // 4714-11-24 BC and 5874897-12-31, the ends of PostgreSQL's range.
+        assert_eq!(unix_days(-2_451_545), Ok(-2_440_588));
         assert_eq!(unix_days(2_145_031_948), Ok(2_145_042_905));
-        // 4713-01-01 00:00:00 BC and 294276-12-31 23:59:59.999999
-        assert_eq!(unix_micros(-211_810_204_800_000_000), Ok(-210_863_520_000_000_000));
+        // 4714-11-24 00:00:00 BC; the other end of the range is too far from 1970.
+        assert_eq!(unix_micros(-211_813_488_000_000_000), Ok(-210_866_803_200_000_000));
         assert_eq!(
             unix_micros(9_223_371_331_199_999_999),
             Err("the timestamp is outside the range of 64-bit microseconds")

@@ -19,13 +19,7 @@ pub(super) struct Lists {
 
 impl Lists {
     pub(super) fn new(item: FieldRef, items: Box<dyn Column>) -> Self {
-        Lists {
-            item,
-            items,
-            offsets: vec![0],
-            nulls: NullBufferBuilder::new(0),
-            spans: Vec::new(),
-        }
+        Lists { item, items, offsets: vec![0], nulls: NullBufferBuilder::new(0), spans: Vec::new() }
     }
 }
 
@@ -97,7 +91,11 @@ impl Column for Lists {
                 self.nulls.append_null();
             }
             self.items.append(data, &self.spans).map_err(|inner| {
-                refused(format!("element {} cannot be carried over: {}", inner.at + 1, inner.problem))
+                refused(format!(
+                    "element {} cannot be carried over: {}",
+                    inner.at + 1,
+                    inner.problem
+                ))
             })?;
             let before = self.offsets.last().copied().unwrap_or(0);
             let end = i32::try_from(self.spans.len())

@@ -17,6 +17,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, TimeUnit};
 use rsqoop_connector::{Error, ErrorKind, Result};
 
+pub(crate) use fixed::{unix_days, unix_micros};
 pub(crate) use rows::{Block, Rows};
 
 /// Where a field lies in its block; a length of -1 is NULL.
@@ -44,7 +45,7 @@ pub(crate) struct Refused {
 }
 
 /// Collects the values of one column.
-pub(crate) trait Column: Send {
+pub(crate) trait Column {
     /// Appends one value per span.
     fn append(&mut self, data: &[u8], spans: &[Span]) -> Result<(), Refused>;
 

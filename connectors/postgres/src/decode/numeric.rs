@@ -75,7 +75,7 @@ pub(super) fn decimal256(precision: u8, scale: i8) -> Option<Box<dyn Column>> {
     Decimals::<Decimal256Type>::boxed(precision, scale)
 }
 
-impl<T: DecimalType + Send> Decimals<T>
+impl<T: DecimalType> Decimals<T>
 where
     T::Native: Wide,
 {
@@ -157,9 +157,8 @@ where
         if last % power != 0 {
             return Err(self.too_fine());
         }
-        sum = sum
-            .shift(POWERS[GROUP - self.excess], last / power)
-            .ok_or_else(|| self.too_large())?;
+        sum =
+            sum.shift(POWERS[GROUP - self.excess], last / power).ok_or_else(|| self.too_large())?;
         self.fit(sum)
     }
 
@@ -193,7 +192,7 @@ fn digit(digits: &[u8], group: i32) -> u16 {
         .map_or(0, |pair| u16::from_be_bytes([pair[0], pair[1]]))
 }
 
-impl<T: DecimalType + Send> Column for Decimals<T>
+impl<T: DecimalType> Column for Decimals<T>
 where
     T::Native: Wide,
 {
@@ -245,8 +244,11 @@ mod tests {
         let whole_padded = format!("{whole:0>lead$}");
         let tail = fraction.len().div_ceil(4) * 4;
         let all = format!("{whole_padded}{fraction:0<tail$}");
-        let mut groups: Vec<u16> =
-            all.as_bytes().chunks(4).map(|c| std::str::from_utf8(c).unwrap().parse().unwrap()).collect();
+        let mut groups: Vec<u16> = all
+            .as_bytes()
+            .chunks(4)
+            .map(|c| std::str::from_utf8(c).unwrap().parse().unwrap())
+            .collect();
         let mut weight = i16::try_from(lead / 4).unwrap() - 1;
         while groups.first() == Some(&0) {
             groups.remove(0);

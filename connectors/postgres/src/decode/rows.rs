@@ -202,10 +202,8 @@ mod tests {
                 }
             }
             assert!(cutter.ended() && pending.is_empty(), "cut at {cut}");
-            let want: Vec<Vec<Option<Vec<u8>>>> = rows
-                .iter()
-                .map(|r| r.iter().map(|f| f.map(<[u8]>::to_vec)).collect())
-                .collect();
+            let want: Vec<Vec<Option<Vec<u8>>>> =
+                rows.iter().map(|r| r.iter().map(|f| f.map(<[u8]>::to_vec)).collect()).collect();
             assert_eq!(seen, want, "cut at {cut}");
         }
     }

@@ -1,0 +1,296 @@
+//! One session: logs in, fixes every setting on which results could depend, and answers the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mysql_common::constants::ColumnType;
+use rsqoop_connector::{
+    BatchSink, Bounds, BoundsRequest, Dialect, Error, Interrupt, ReadQuery, Relation, Result,
+    ServerInfo, Session, SnapshotId, SnapshotOp, TableInfo, TextColumn, TextSink,
+};
+
+use crate::config::Settings;
+use crate::dialect::{MySqlDialect, bytes, ident};
+use crate::error::{self, Phase};
+use crate::snapshot::{Keeper, USUAL_LOCK_WAIT};
+use crate::types::TypeOptions;
+use crate::wire::{Closer, ColumnDef, Conn, Cursor, Fault, LoginParams, Next, RowSet};
+use crate::{bounds, describe, read, snapshot, value};
+
+/// A connection and what belongs to it.
+#[derive(Debug)]
+pub(crate) struct MySqlSession {
+    conn: Conn,
+    database: Option<String>,
+    types: TypeOptions,
+    stop: Arc<Stopper>,
+    keeper: Option<Keeper>,
+}
+
+/// ER_UNKNOWN_SYSTEM_VARIABLE
+const UNKNOWN_VARIABLE: u16 = 1193;
+
+fn run(fault: Fault) -> Error {
+    error::statement(fault, Phase::Run)
+}
+
+impl MySqlSession {
+    /// Logs in and sets the session up.
+    pub(crate) fn open(settings: Settings) -> Result<MySqlSession> {
+        let mut conn = Conn::open(&settings.login)?;
+        prepare_session(&mut conn, settings.session_variables.as_deref())?;
+        let closer = conn.closer().map_err(|e| run(e.into()))?;
+        let database = settings.login.database.clone();
+        let stop = Arc::new(Stopper {
+            stopped: AtomicBool::new(false),
+            closer,
+            connection: conn.id,
+            login: LoginParams {
+                connect_timeout: KILL_LIMIT,
+                silence: KILL_LIMIT,
+                database: None,
+                ..settings.login
+            },
+        });
+        Ok(MySqlSession { conn, database, types: settings.types, stop, keeper: None })
+    }
+
+    /// Runs `step`; an interrupt in the meantime is the answer, whatever else came out. A killed
+    /// `SLEEP()` for one answers a row as if nothing had happened.
+    fn interruptible<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.stop.is_stopped() {
+            return Err(error::cancelled());
+        }
+        let result = step(self);
+        if self.stop.is_stopped() { Err(error::cancelled()) } else { result }
+    }
+}
+
+/// Makes results independent of the server's defaults and of the user's.
+fn prepare_session(conn: &mut Conn, variables: Option<&str>) -> Result<()> {
+    conn.run("SET NAMES utf8mb4").map_err(run)?;
+    // Rows wait in the server while the engine is behind: no limit of its own may end that.
+    let patience = "SET SESSION net_write_timeout = 3600, SESSION net_read_timeout = 3600, \
+                    SESSION wait_timeout = 86400, SESSION innodb_lock_wait_timeout = 30";
+    conn.run(&format!("{patience}, SESSION lock_wait_timeout = {USUAL_LOCK_WAIT}")).map_err(run)?;
+    let optional: &[&str] = if conn.mariadb {
+        &[
+            "max_statement_time = 0",
+            "idle_transaction_timeout = 0",
+            "idle_readonly_transaction_timeout = 0",
+        ]
+    } else {
+        // Estimates would otherwise be up to a day old.
+        &["max_execution_time = 0", "information_schema_stats_expiry = 0"]
+    };
+    for setting in optional {
+        match conn.run(&format!("SET SESSION {setting}")) {
+            Err(Fault::Server(e)) if e.code == UNKNOWN_VARIABLE => {}
+            other => {
+                other.map_err(run)?;
+            }
+        }
+    }
+    if let Some(sql) = variables {
+        conn.run(sql).map_err(|fault| {
+            error::statement(fault, Phase::Describe).context("parameter", "sessionVariables")
+        })?;
+    }
+    // Last, since correctness hangs on these: literals, instants, and how many rows there are.
+    conn.run(
+        "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
+         SESSION time_zone = '+00:00', SESSION sql_auto_is_null = 0, SESSION autocommit = 1, \
+         SESSION sql_select_limit = 18446744073709551615",
+    )
+    .map_err(run)?;
+    conn.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").map_err(run)?;
+    Ok(())
+}
+
+impl Session for MySqlSession {
+    fn dialect(&self) -> &'static dyn Dialect {
+        &MySqlDialect
+    }
+
+    fn server(&mut self) -> Result<ServerInfo> {
+        let product = if self.conn.mariadb { "MariaDB" } else { "MySQL" };
+        Ok(ServerInfo { product: product.to_string(), version: self.conn.version.clone() })
+    }
+
+    fn databases(&mut self) -> Result<Vec<String>> {
+        self.interruptible(|s| first_column(&mut s.conn, "SHOW DATABASES"))
+    }
+
+    fn tables(&mut self, schema: Option<&str>) -> Result<Vec<String>> {
+        let from = schema.map(|s| format!(" FROM {}", ident(s))).unwrap_or_default();
+        self.interruptible(|s| first_column(&mut s.conn, &format!("SHOW TABLES{from}")))
+    }
+
+    fn describe(&mut self, what: &Relation) -> Result<TableInfo> {
+        self.interruptible(|s| match what {
+            Relation::Table(name) => {
+                describe::table(&mut s.conn, name, s.database.as_deref(), s.types)
+            }
+            Relation::Query(text) => describe::query(&mut s.conn, text, s.types),
+        })
+    }
+
+    fn bounds(&mut self, request: &BoundsRequest) -> Result<Bounds> {
+        self.interruptible(|s| bounds::bounds(&mut s.conn, request))
+    }
+
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>> {
+        self.interruptible(|s| match op {
+            SnapshotOp::Share(tables) => {
+                let Some((id, keeper)) = snapshot::share(&mut s.conn, tables)? else {
+                    return Ok(None);
+                };
+                s.keeper = Some(keeper);
+                Ok(Some(id))
+            }
+            SnapshotOp::Join(id) => {
+                snapshot::join(&mut s.conn)?;
+                Ok(Some(id.clone()))
+            }
+            SnapshotOp::Release => {
+                if let Some(keeper) = s.keeper.take() {
+                    keeper.release(&mut s.conn)?;
+                }
+                Ok(None)
+            }
+        })
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<u64> {
+        self.interruptible(|s| s.conn.run(sql).map_err(run))
+    }
+
+    fn evaluate(&mut self, sql: &str, out: &mut dyn TextSink) -> Result<()> {
+        self.interruptible(|s| {
+            let result = evaluate(&mut s.conn, sql, out);
+            if result.is_err() && s.conn.is_busy() {
+                s.conn.abandon("an earlier result was not read to its end");
+            }
+            result
+        })
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupt> {
+        Arc::clone(&self.stop) as Arc<dyn Interrupt>
+    }
+
+    fn read(&mut self, query: &ReadQuery, out: &mut dyn BatchSink) -> Result<()> {
+        // The sink's own error stays what it is, even if the run was stopped for it.
+        if self.stop.is_stopped() {
+            return Err(error::cancelled());
+        }
+        let mut sink = Watched { out, failed: false };
+        let result = read::read(&mut self.conn, self.types, query, &mut sink);
+        if sink.failed || !self.stop.is_stopped() { result } else { Err(error::cancelled()) }
+    }
+}
+
+/// Remembers whether an error is the sink's.
+struct Watched<'a> {
+    out: &'a mut dyn BatchSink,
+    failed: bool,
+}
+
+impl BatchSink for Watched<'_> {
+    fn push(&mut self, batch: arrow_array::RecordBatch) -> Result<()> {
+        self.out.push(batch).inspect_err(|_| self.failed = true)
+    }
+}
+
+fn first_column(conn: &mut Conn, sql: &str) -> Result<Vec<String>> {
+    let rows = conn.rows(sql).map_err(run)?;
+    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+}
+
+fn evaluate(conn: &mut Conn, sql: &str, out: &mut dyn TextSink) -> Result<()> {
+    let mut reply = conn.query(sql).map_err(run)?;
+    loop {
+        let done = match reply {
+            RowSet::Done(done) => {
+                out.updated(done.affected)?;
+                done
+            }
+            RowSet::Rows(columns) => {
+                let heads: Vec<TextColumn> = columns
+                    .iter()
+                    .map(|c| TextColumn { name: c.name.clone(), display_size: c.display_size() })
+                    .collect();
+                out.columns(&heads)?;
+                let done = loop {
+                    match conn.next().map_err(run)? {
+                        Next::Row(packet) => out.row(&text_row(packet, &columns)?)?,
+                        Next::End(done) => break done,
+                    }
+                };
+                out.end()?;
+                done
+            }
+        };
+        if !done.more_results {
+            return Ok(());
+        }
+        reply = conn.next_result().map_err(run)?;
+    }
+}
+
+fn text_row(packet: &[u8], columns: &[ColumnDef]) -> Result<Vec<Option<String>>> {
+    let mut c = Cursor(packet);
+    columns
+        .iter()
+        .map(|def| {
+            let value = c.text_value().ok_or_else(|| run(Fault::protocol("a row is cut")))?;
+            Ok(value.map(|v| text_value(v, def)))
+        })
+        .collect()
+}
+
+/// Bytes that are no text are shown as hexadecimal digits, bit fields as numbers.
+fn text_value(value: &[u8], def: &ColumnDef) -> String {
+    if def.kind == ColumnType::MYSQL_TYPE_BIT
+        && let Ok(n) = value::bits(value)
+    {
+        return n.to_string();
+    }
+    match std::str::from_utf8(value) {
+        Ok(text) => text.to_string(),
+        Err(_) => bytes(value).replace("x'", "0x").replace('\'', ""),
+    }
+}
+
+/// Longest time for the second connection that kills a statement.
+const KILL_LIMIT: Duration = Duration::from_secs(3);
+
+/// Stops the session's statement from another thread.
+#[derive(Debug)]
+struct Stopper {
+    stopped: AtomicBool,
+    closer: Closer,
+    connection: u32,
+    login: LoginParams,
+}
+
+impl Stopper {
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+impl Interrupt for Stopper {
+    fn interrupt(&self) {
+        if self.stopped.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // A server that only loses the connection notices when it next sends a row. If it cannot
+        // be told, closing our end is all that is left.
+        if let Ok(mut conn) = Conn::open(&self.login) {
+            let _ = conn.run(&format!("KILL QUERY {}", self.connection));
+        }
+        self.closer.close();
+    }
+}

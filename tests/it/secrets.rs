@@ -1,0 +1,188 @@
+//! A password shows up nowhere: not in the process table, not in output, not in any file.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{Dir, PASSWORD, Run, finish};
+
+/// Reads rows for about a second.
+const SLOW: &str =
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000)
+    SELECT i FROM n WHERE $CONDITIONS";
+
+/// The program needs this long to start and take its password out of the process table.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// What anybody on the machine can read of a process.
+fn visible(child: &Child) -> Option<Vec<u8>> {
+    let mut all = fs::read(format!("/proc/{}/cmdline", child.id())).ok()?;
+    all.extend(fs::read(format!("/proc/{}/comm", child.id())).unwrap_or_default());
+    Some(all)
+}
+
+fn holds(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|w| w == needle.as_bytes())
+}
+
+/// Looks at a running program until it ends; the samples taken after the grace period, and what
+/// it did.
+fn watch(mut child: Child) -> (usize, Run) {
+    let started = Instant::now();
+    let mut samples = 0;
+    while child.try_wait().unwrap().is_none() {
+        let age = started.elapsed();
+        let Some(seen) = visible(&child) else { break };
+        if age > GRACE && !seen.is_empty() {
+            samples += 1;
+            let shown = String::from_utf8_lossy(&seen).replace('\0', " ");
+            assert!(!holds(&seen, PASSWORD), "after {age:?}: {shown}");
+            assert!(seen.starts_with(b"/") || holds(&seen, "rsqoop"), "{shown}");
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    (samples, finish(child))
+}
+
+/// No file below a directory holds the password, but for those named.
+fn assert_nowhere(dir: &Path, but: &[&str]) {
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if but.contains(&name.as_str()) {
+            continue;
+        }
+        assert!(!name.contains(PASSWORD), "{name}");
+        if entry.file_type().unwrap().is_dir() {
+            assert_nowhere(&entry.path(), but);
+        } else {
+            assert!(!holds(&fs::read(entry.path()).unwrap(), PASSWORD), "{name}");
+        }
+    }
+}
+
+fn spawn(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Every way to hand over a password: flags before the others, flags after them, whether the
+/// variable is set.
+fn ways(url: &str) -> Vec<(Vec<String>, bool)> {
+    let secret = |text: &str| vec![text.replace("PW", PASSWORD)];
+    let with_url = |parameter: &str| {
+        let mark = if url.contains('?') { '&' } else { '?' };
+        vec![format!("--connect={url}{mark}{parameter}={PASSWORD}")]
+    };
+    let plain = format!("--connect={url}");
+    vec![
+        ([vec![plain.clone()], secret("--password=PW")].concat(), false),
+        ([vec![plain.clone(), "--password".to_string()], secret("PW")].concat(), false),
+        (with_url("password"), false),
+        (vec![plain.clone(), "--password-file".to_string(), "pw".to_string()], false),
+        (vec![plain], true),
+    ]
+}
+
+fn start(dir: &Dir, way: &(Vec<String>, bool), more: &[&str]) -> Child {
+    let (flags, variable) = way;
+    let args: Vec<&str> =
+        [&["import"], &flags.iter().map(String::as_str).collect::<Vec<_>>()[..], more].concat();
+    let mut command = dir.command(&args);
+    if *variable {
+        command.env("RSQOOP_PASSWORD", PASSWORD);
+    }
+    spawn(command)
+}
+
+fn with_password_file() -> Dir {
+    let dir = Dir::with_db("CREATE TABLE t (id INTEGER PRIMARY KEY);");
+    fs::write(dir.path("pw"), format!("{PASSWORD}\n")).unwrap();
+    fs::set_permissions(dir.path("pw"), fs::Permissions::from_mode(0o600)).unwrap();
+    dir
+}
+
+#[test]
+fn a_running_import_never_shows_its_password() {
+    for way in ways("sqlite:t.db") {
+        let dir = with_password_file();
+        let more = ["--query", SLOW, "--target-dir", "out", "--report", "report.json", "--verbose"];
+        let (samples, run) = watch(start(&dir, &way, &more));
+        assert_eq!(run.status, 0, "{way:?}: {}", run.stderr);
+        assert!(samples > 10, "{way:?}: only {samples} looks");
+        let output = run.stdout + &run.stderr;
+        assert!(!output.contains(PASSWORD), "{way:?}: {output}");
+        assert!(dir.path("report.json").is_file() && dir.path("out/_manifest.json").is_file());
+        assert_nowhere(dir.root(), &["pw"]);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_connect_never_shows_its_password() {
+    // Accepts connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    for scheme in ["postgresql", "mysql"] {
+        let url = format!("{scheme}://joe@127.0.0.1:{port}/shop?connectTimeout=1000");
+        let in_url = format!("{scheme}://joe:{PASSWORD}@127.0.0.1:{port}/shop");
+        let mut all = ways(&url);
+        all.push((vec![format!("--connect={in_url}")], false));
+        all.push((vec!["--connect".to_string(), format!("jdbc:{in_url}")], false));
+        // All at once: each waits for its deadline.
+        let dir = with_password_file();
+        std::thread::scope(|scope| {
+            for (index, way) in all.iter().enumerate() {
+                let dir = &dir;
+                scope.spawn(move || {
+                    let (target, report) = (format!("out{index}"), format!("{index}.json"));
+                    let more =
+                        ["--table=t", "--target-dir", &target, "--report", &report, "--verbose"];
+                    let (samples, run) = watch(start(dir, way, &more));
+                    assert_eq!(run.status, 3, "{way:?}: {}", run.stderr);
+                    assert!(samples > 10, "{way:?}: only {samples} looks");
+                    let output = run.stdout + &run.stderr;
+                    assert!(!output.contains(PASSWORD), "{way:?}: {output}");
+                });
+            }
+        });
+        assert_nowhere(dir.root(), &["pw"]);
+        assert!(!dir.path("out0").exists());
+    }
+}
+
+#[test]
+fn mistakes_beside_a_password_do_not_show_it() {
+    let dir = with_password_file();
+    let url = format!("sqlite:t.db?password={PASSWORD}");
+    for args in [
+        &["import", "--connect", &url, "--tabel", "t"][..],
+        &["import", "--connect", &url, "--table", "t", "--target-dir", "t.db", "--verbose"],
+        &["import", "--connect", &url, "--table", "x", "--target-dir", "out", "--verbose"],
+        &["import", "--connect", "sqlite:t.db", "--password", PASSWORD, "--bogus"],
+        &["improt", "--connect", "sqlite:t.db", "--password", PASSWORD],
+        &["eval", "--connect", &url, "--query", "SELEC", "--verbose"],
+        &["list-tables", "--connect", "sqlite:no.db", "--password", PASSWORD, "--verbose"],
+        &["import", &format!("--conect={url}"), "--table", "t"],
+        &["import", "--connect", &format!("sqlite:?password={PASSWORD}"), "--table", "t"],
+        &["import", "--connect", "sqlite:t.db", &format!("--pasword={PASSWORD}"), "--table", "t"],
+    ] {
+        let run = dir.run(args);
+        assert!([2, 3].contains(&run.status), "{args:?}: {}", run.stderr);
+        assert!(!(run.stdout + &run.stderr).contains(PASSWORD), "{args:?}");
+    }
+    let plan = ["plan", "import", "--connect", &url, "--table", "t", "--target-dir", "out"];
+    for more in [&[][..], &["--json", "--verbose"]] {
+        let run = dir.ok(&[&plan[..], more].concat());
+        assert!(!(run.stdout + &run.stderr).contains(PASSWORD), "{more:?}");
+    }
+}
+
+#[test]
+fn a_password_on_the_command_line_gets_a_warning() {
+    let dir = with_password_file();
+    let run = dir.import("t", &["--target-dir", "out", "--password", PASSWORD]);
+    assert!(run.stderr.starts_with("warning: a password on the command line is insecure"));
+    let run = dir.import("t", &["--target-dir", "out2", "--password-file", "pw"]);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}

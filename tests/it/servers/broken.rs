@@ -1,0 +1,135 @@
+//! What breaks in the middle: killed sessions, cut and stalled connections. The run ends with exit 1
+//! and nothing is published or left behind.
+
+use std::time::{Duration, Instant};
+
+use super::proxy::{Fault, Proxy};
+use super::support::{Database, Run, Server, program};
+
+/// Seconds within which a test's import must be seen reading on the server.
+const START_SECONDS: u64 = 20;
+
+/// A table, and a view of it that takes long to read: about 30 s for each of two workers.
+fn slow(server: Server, test: &str) -> Database {
+    let db = Database::new(server, test);
+    let rows: Vec<String> = (1..=2000).map(|i| format!("({i})")).collect();
+    let nap = match server {
+        Server::Postgres => "CASE WHEN pg_sleep(0.03) IS NULL THEN 1 END",
+        _ => "sleep(0.03)",
+    };
+    db.sql(&format!(
+        "CREATE TABLE n (i int PRIMARY KEY); INSERT INTO n VALUES {};
+         CREATE VIEW v AS SELECT i, {nap} AS nap FROM n;",
+        rows.join(",")
+    ));
+    db
+}
+
+/// The server's names of the sessions that read the view now.
+fn readers(db: &Database) -> Vec<String> {
+    let sql = match db.server {
+        Server::Postgres => format!(
+            "SELECT pid FROM pg_stat_activity WHERE datname = '{}' AND state = 'active' AND query LIKE '%nap%'
+             AND query LIKE 'COPY%';",
+            db.name
+        ),
+        _ => format!(
+            "SELECT id FROM information_schema.processlist WHERE db = '{}' AND info LIKE 'SELECT%nap%FROM%v%'
+             AND info NOT LIKE '%processlist%';",
+            db.name
+        ),
+    };
+    db.sql(&sql).lines().map(str::to_string).collect()
+}
+
+/// Nothing is where the target would be, nor beside it.
+#[track_caller]
+fn nothing_left(db: &Database, run: &Run) {
+    let root = db.path("");
+    let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?} is left behind by\n{}", run.story());
+}
+
+#[test]
+fn a_killed_session_ends_the_run() {
+    std::thread::scope(|scope| {
+        for server in Server::NETWORK {
+            scope.spawn(move || kill(server));
+        }
+    });
+}
+
+fn kill(server: Server) {
+    let db = slow(server, "killed");
+    let (url, out) = (db.url(), db.path("out").display().to_string());
+    let args = ["import", "--connect", &url, "--table", "v", "--split-by", "i", "-m", "2", "--target-dir", &out];
+    let password = server.address().password;
+    let child = program(&args, Some(&password))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let victims = loop {
+        let found = readers(&db);
+        if !found.is_empty() {
+            break found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(START_SECONDS), "{server:?}: no reader is seen");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    match server {
+        Server::Postgres => db.sql(&format!("SELECT pg_terminate_backend({});", victims[0])),
+        _ => db.sql(&format!("KILL {};", victims[0])),
+    };
+    let killed = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    let seconds = killed.elapsed().as_secs_f64();
+    let run = Run::from_output(&output, &args, db.path("out")).refused(1, &["error: "]);
+    assert!(seconds < 15.0, "{server:?}: {seconds} s after the kill\n{}", run.story());
+    nothing_left(&db, &run);
+}
+
+#[test]
+fn a_cut_connection_ends_the_run() {
+    for server in Server::NETWORK {
+        let db = filled(server, "cut");
+        for (index, bytes) in [100, 20_000, 200_000, 600_000].into_iter().enumerate() {
+            let proxy = Proxy::new(server, Fault::CutAfter(bytes));
+            let start = Instant::now();
+            let out = format!("out{index}");
+            let run = db.import_from(&proxy.url(&db), &out, &["--table", "t", "-m", "2"]);
+            // Cut during the login it is a server that cannot be reached.
+            let run = run.refused(if bytes == 100 { 3 } else { 1 }, &["error: "]);
+            assert!(start.elapsed() < Duration::from_secs(10), "{server:?}: {:?}", start.elapsed());
+            nothing_left(&db, &run);
+        }
+    }
+}
+
+#[test]
+fn a_stalled_connection_ends_at_the_socket_timeout() {
+    for server in Server::NETWORK {
+        let db = filled(server, "stalled");
+        let proxy = Proxy::new(server, Fault::StallAfter(300_000));
+        let timeout = if server == Server::Postgres { "2" } else { "2000" };
+        let url = format!("{}?socketTimeout={timeout}", proxy.url(&db));
+        let start = Instant::now();
+        let run = db.import_from(&url, "out", &["--table", "t", "-m", "2"]).refused(1, &["error: "]);
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((1.5..20.0).contains(&seconds), "{server:?}: {seconds} s\n{}", run.story());
+        nothing_left(&db, &run);
+    }
+}
+
+/// About 1.6 MB of rows.
+fn filled(server: Server, test: &str) -> Database {
+    let db = Database::new(server, test);
+    let pad = "x".repeat(80);
+    let rows: Vec<String> = (1..=20_000).map(|i| format!("({i},'{pad}')")).collect();
+    db.sql(&format!(
+        "CREATE TABLE t (id int PRIMARY KEY, pad varchar(80)); INSERT INTO t VALUES {};",
+        rows.join(",")
+    ));
+    db
+}

@@ -1,0 +1,154 @@
+//! Metamorphic: whatever the key, `-m 1`, `-m 4` and `-m 16` give the same rows, none lost and none
+//! twice, and as many part files as workers. Every tenth key is NULL.
+
+mod lists;
+
+use super::support::{Database, Server};
+use lists::Key;
+
+const ROWS: usize = 600;
+const WORKERS: [&str; 3] = ["1", "4", "16"];
+
+/// Fills `n` with the numbers from 1, from which all keys are made.
+fn numbers(db: &Database) {
+    let values: Vec<String> = (1..=ROWS).map(|i| format!("({i})")).collect();
+    db.sql(&format!("CREATE TABLE n (i int PRIMARY KEY); INSERT INTO n VALUES {};", values.join(",")));
+}
+
+/// What is wrong with splitting `table` as `flags` say; nothing when all is well.
+fn differences(db: &Database, table: &str, flags: &[&str]) -> Option<String> {
+    let mut first = None;
+    for workers in WORKERS {
+        let mut all = vec!["--table", table, "--as-parquetfile", "-m", workers];
+        all.extend_from_slice(flags);
+        let run = db.import(&format!("{table}_{workers}"), &all);
+        if run.status != 0 {
+            return Some(run.story());
+        }
+        let found = run.digest();
+        if found.files.to_string() != workers || found.rows != ROWS {
+            return Some(format!("{} rows in {} files\n{}", found.rows, found.files, run.story()));
+        }
+        match &first {
+            None => first = Some(found.digest),
+            Some(wanted) if *wanted == found.digest => {}
+            Some(_) => return Some(format!("other rows than with -m 1\n{}", run.story())),
+        }
+    }
+    None
+}
+
+fn check(server: Server, test: &str, setup: &str, keys: &[Key]) {
+    let db = Database::new(server, test);
+    numbers(&db);
+    db.sql(setup);
+    let mut wrong = Vec::new();
+    for (index, key) in keys.iter().enumerate() {
+        let table = format!("k{index}");
+        db.sql(&format!(
+            "{setup_each} CREATE TABLE {table} (id int NOT NULL, k {ddl});
+             INSERT INTO {table} SELECT i, CASE WHEN i % 10 = 0 THEN NULL ELSE {expr} END FROM n;",
+            setup_each = if server.is_mysql_family() { "SET sql_mode = 'PIPES_AS_CONCAT';" } else { "" },
+            ddl = key.ddl,
+            expr = key.expr,
+        ));
+        let mut flags = vec!["--split-by", key.split_by];
+        flags.extend_from_slice(key.flags);
+        if let Some(difference) = differences(&db, &table, &flags) {
+            wrong.push(format!("{} ({}): {difference}", key.ddl, key.expr));
+        }
+    }
+    assert!(wrong.is_empty(), "{server:?}, {} keys:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn postgres_numbers_and_times_split_without_loss() {
+    check(Server::Postgres, "keys_numbers", "", lists::POSTGRES_NUMBERS);
+}
+
+#[test]
+fn postgres_texts_and_others_split_without_loss() {
+    check(Server::Postgres, "keys_texts", lists::POSTGRES_SETUP, lists::POSTGRES_TEXTS);
+}
+
+#[test]
+fn mariadb_keys_split_without_loss() {
+    check(Server::MariaDb, "keys", "", lists::MYSQL);
+    check(Server::MariaDb, "keys_own", "", lists::MARIADB);
+}
+
+#[test]
+fn mysql_keys_split_without_loss() {
+    check(Server::MySql, "keys", "", lists::MYSQL);
+}
+
+#[test]
+fn sqlite_keys_split_without_loss() {
+    check(Server::Sqlite, "keys", "", lists::SQLITE);
+}
+
+/// Primary keys, of one column and of several: no flag names them.
+#[test]
+fn primary_keys_split_without_loss() {
+    for server in Server::ALL {
+        let db = Database::new(server, "primary");
+        numbers(&db);
+        let text = if server.is_mysql_family() { "varchar(40) COLLATE utf8mb4_general_ci" } else { "varchar(40)" };
+        let key = if server.is_mysql_family() { "concat('k''\\\\é', i)" } else { "'k''\\é' || i" };
+        db.sql(&format!(
+            "CREATE TABLE one (a bigint PRIMARY KEY, b int);
+             INSERT INTO one SELECT i * 1000003, i FROM n;
+             CREATE TABLE words (w {text} PRIMARY KEY, b int);
+             INSERT INTO words SELECT {key}, i FROM n;
+             CREATE TABLE two (b int NOT NULL, a int NOT NULL, c int, PRIMARY KEY (a, b));
+             INSERT INTO two SELECT i, i % 3, i FROM n;
+             CREATE TABLE mixed (b int NOT NULL, a {text} NOT NULL, PRIMARY KEY (a, b));
+             INSERT INTO mixed SELECT i, {key} FROM n;"
+        ));
+        for table in ["one", "words", "two", "mixed"] {
+            if let Some(difference) = differences(&db, table, &[]) {
+                panic!("{server:?} {table}: {difference}");
+            }
+        }
+    }
+}
+
+/// Rows really spread: four workers have rows each.
+#[test]
+fn evenly_spread_keys_reach_all_part_files() {
+    for server in Server::ALL {
+        let db = Database::new(server, "spread");
+        numbers(&db);
+        let run = db.import("n", &["--table", "n", "-m", "4"]).ok();
+        let counts: Vec<usize> = super::support::part_files(&run.target)
+            .iter()
+            .map(|p| std::fs::read_to_string(p).unwrap().lines().count())
+            .collect();
+        assert_eq!(counts, [150, 150, 150, 150], "{server:?}");
+    }
+}
+
+#[test]
+fn a_split_limit_and_a_boundary_query_are_honoured() {
+    for server in Server::ALL {
+        let db = Database::new(server, "limits");
+        numbers(&db);
+        let flags = ["--split-limit", "50"];
+        assert_eq!(differences(&db, "n", &flags), None, "{server:?}");
+        let boundary = ["--table", "n", "--boundary-query", "SELECT 101, 200", "-m", "4", "--split-by", "i"];
+        assert_eq!(db.import("bounded", &boundary).ok().records(), 100, "{server:?}");
+        // With bounds that hold everything nothing is lost.
+        let boundary = ["--boundary-query", "SELECT min(i), max(i) FROM n", "--split-by", "i"];
+        assert_eq!(differences(&db, "n", &[&boundary[..], &["--delete-target-dir"]].concat()), None);
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_cut_is_refused_with_the_way_out() {
+    let json = [(Server::Postgres, "json"), (Server::Postgres, "int[]"), (Server::MySql, "json")];
+    for (server, ddl) in json {
+        let db = Database::new(server, "uncut");
+        db.sql(&format!("CREATE TABLE u (id int, k {ddl});"));
+        db.import("u", &["--table", "u", "--split-by", "k"]).refused(2, &["--split-by k", "-m 1"]);
+    }
+}
