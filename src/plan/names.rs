@@ -137,7 +137,7 @@ mod tests {
         let known = ["orders".to_string(), "customers".to_string(), "Order_Items".to_string()];
         assert_eq!(
             hint_of("ordres", &known, "tables there"),
-            "did you mean orders or Order_Items?"
+            "did you mean orders?"
         );
         assert_eq!(
             hint_of("zzz", &known, "tables there"),

@@ -214,9 +214,14 @@ impl Worker<'_> {
         Ok(receipts)
     }
 
+    /// For `--verbose`: the whole statement once, then only what differs.
     fn detail(&self, split: usize, query: &ReadQuery, session: &dyn Session) {
-        let sql = query.to_sql(session.dialect());
-        self.control.detail(format!("worker {}: split {split}: {sql}", self.index));
+        let dialect = session.dialect();
+        let text = match query.range.to_sql(dialect) {
+            Some(range) if split > 0 => range,
+            _ => query.to_sql(dialect),
+        };
+        self.control.detail(format!("split {split}, worker {}: {text}", self.index));
     }
 
     fn write(&self, mut source: QueueSource) -> Result<PartReceipt> {

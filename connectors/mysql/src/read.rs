@@ -90,8 +90,9 @@ struct Batch<'q> {
     bytes: usize,
 }
 
-/// No batch grows beyond what 32-bit offsets can address, whatever its limits.
-const MOST_BYTES: usize = 1 << 30;
+/// No batch grows beyond what 32-bit offsets can address, whatever its limits; bytes as text take
+/// twice their size.
+const MOST_BYTES: usize = 1 << 29;
 
 impl<'q> Batch<'q> {
     fn new(columns: Vec<ColumnDef>, query: &'q ReadQuery, options: TypeOptions) -> Result<Self> {

@@ -43,19 +43,16 @@ pub(crate) fn share(conn: &mut Conn, tables: &[TableName]) -> Result<Option<(Sna
         }
     }
     set_lock_wait(conn, LOCK_WAIT)?;
-    let locked = lock(conn, tables);
-    // Before the lock's answer is looked at: the usual limit must come back in any case.
-    if !matches!(&locked, Err(e) if !e.is_transient() && e.kind() != ErrorKind::Auth) {
-        set_lock_wait(conn, USUAL_LOCK_WAIT)?;
-    }
-    let Some((how, limit)) = locked? else { return Ok(None) };
-    let keeper = match Keeper::start(conn, limit) {
-        Ok(keeper) => keeper,
-        Err(error) => {
+    let locked = lock(conn, tables)?;
+    // The watch comes first: nothing that fails after this leaves the lock in place.
+    let keeper = match &locked {
+        Some((_, limit)) => Some(Keeper::start(conn, *limit).inspect_err(|_| {
             conn.abandon("the lock could not be watched");
-            return Err(error);
-        }
+        })?),
+        None => None,
     };
+    set_lock_wait(conn, USUAL_LOCK_WAIT)?;
+    let (Some((how, _)), Some(keeper)) = (locked, keeper) else { return Ok(None) };
     let id = match log_position(conn) {
         Some(position) => format!("{how}; {position}"),
         None => how.to_string(),

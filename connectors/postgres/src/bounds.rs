@@ -202,16 +202,27 @@ fn ask(
     from: &str,
 ) -> Result<Option<Vec<KeyValue>>> {
     let pieces = request.pieces.clamp(1, POINTS_MAX);
-    // The smallest key comes first: a point equal to it would cut off nothing.
-    let fractions: Vec<String> =
-        (0..pieces).map(|i| format!("{:.9}", i as f64 / pieces as f64)).collect();
     let key = request.key_sql();
+    // The smallest key comes first: a point equal to it would cut off nothing.
+    let candidates = if column.kind == ColumnKind::List {
+        // There is no type for the aggregate's array of arrays.
+        format!(
+            "SELECT p FROM (SELECT p, pg_catalog.row_number() OVER (ORDER BY p) - 1 AS n, \
+             pg_catalog.count(*) OVER () AS c FROM (SELECT {key} AS p FROM {from}) AS k \
+             WHERE p IS NOT NULL) AS o WHERE n = 0 OR n * {pieces} / c > (n - 1) * {pieces} / c"
+        )
+    } else {
+        let fractions: Vec<String> =
+            (0..pieces).map(|i| format!("{:.9}", i as f64 / pieces as f64)).collect();
+        format!(
+            "SELECT p FROM pg_catalog.unnest((SELECT pg_catalog.percentile_disc(\
+             ARRAY[{}]::pg_catalog.float8[]) WITHIN GROUP (ORDER BY {key}) FROM {from})) AS u (p) \
+             WHERE p IS NOT NULL",
+            fractions.join(", ")
+        )
+    };
     let rows = link.rows(format!(
-        "SELECT p::text FROM (SELECT DISTINCT p FROM pg_catalog.unnest((\
-         SELECT pg_catalog.percentile_disc(ARRAY[{}]::pg_catalog.float8[]) \
-         WITHIN GROUP (ORDER BY {key}) FROM {from})) AS u (p) WHERE p IS NOT NULL) AS d \
-         ORDER BY d.p",
-        fractions.join(", ")
+        "SELECT p::text FROM (SELECT DISTINCT p FROM ({candidates}) AS a) AS d ORDER BY d.p"
     ))?;
     let mut points = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -165,7 +165,7 @@ pub(crate) fn explain(link: &mut Link, sql: &str) -> Result<Option<Plan>> {
         link.run(async |c| {
             let row = sqlx::raw_sql(sql).fetch_one(c).await?;
             let value = row.try_get_raw(0)?;
-            Ok(value.as_str().map(str::to_string).map_err(sqlx::Error::Decode)?)
+            value.as_str().map(str::to_string).map_err(sqlx::Error::Decode)
         })
     })?;
     Ok(text.as_deref().and_then(plan))

@@ -42,6 +42,16 @@ fn readers(db: &Database) -> Vec<String> {
     db.sql(&sql).lines().map(str::to_string).collect()
 }
 
+/// All sessions in the test's database, for the message.
+fn sessions(db: &Database) -> String {
+    db.sql(&match db.server {
+        Server::Postgres => {
+            format!("SELECT pid, state, query FROM pg_stat_activity WHERE datname = '{}';", db.name)
+        }
+        _ => format!("SELECT id, command, info FROM information_schema.processlist WHERE db = '{}';", db.name),
+    })
+}
+
 /// Nothing is where the target would be, nor beside it.
 #[track_caller]
 fn nothing_left(db: &Database, run: &Run) {
@@ -62,25 +72,32 @@ fn a_killed_session_ends_the_run() {
 fn kill(server: Server) {
     let db = slow(server, "killed");
     let (url, out) = (db.url(), db.path("out").display().to_string());
-    let args = ["import", "--connect", &url, "--table", "v", "--split-by", "i", "-m", "2", "--target-dir", &out];
+    // Finding the bounds of the slow view would take its time too.
+    let bounds = "SELECT 1, 2000";
+    let args = [
+        "import", "--connect", &url, "--table", "v", "--split-by", "i", "-m", "2", "--boundary-query", bounds,
+        "--target-dir", &out,
+    ];
     let password = server.address().password;
-    let child = program(&args, Some(&password))
+    let mut child = program(&args, Some(&password))
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let start = Instant::now();
-    let victims = loop {
-        let found = readers(&db);
-        if !found.is_empty() {
+    let victim = loop {
+        if let Some(found) = readers(&db).into_iter().next() {
             break found;
         }
-        assert!(start.elapsed() < Duration::from_secs(START_SECONDS), "{server:?}: no reader is seen");
+        if start.elapsed() > Duration::from_secs(START_SECONDS) {
+            let _ = child.kill();
+            panic!("{server:?}: no reader is seen, only\n{}", sessions(&db));
+        }
         std::thread::sleep(Duration::from_millis(50));
     };
     match server {
-        Server::Postgres => db.sql(&format!("SELECT pg_terminate_backend({});", victims[0])),
-        _ => db.sql(&format!("KILL {};", victims[0])),
+        Server::Postgres => db.sql(&format!("SELECT pg_terminate_backend({victim});")),
+        _ => db.sql(&format!("KILL {victim};")),
     };
     let killed = Instant::now();
     let output = child.wait_with_output().unwrap();

@@ -45,7 +45,7 @@ fn transfers_never_show_half() {
             let mut w = writer_server.session("rsqoop_snap", &[]);
             let mut i = 0u64;
             while !writer_stop.load(Ordering::Relaxed) {
-                let (a, b) = (i * 7 % 200, i * 13 % 200 ^ 1);
+                let (a, b) = (i * 7 % 200, (i * 13 % 200) ^ 1);
                 run(&mut w, "START TRANSACTION");
                 run(&mut w, &format!("UPDATE t SET v = v - 5 WHERE id = {a}"));
                 run(&mut w, &format!("UPDATE t SET v = v + 5 WHERE id = {b}"));

@@ -140,7 +140,7 @@ where
                 sum = sum * u64::from(POWERS[GROUP]) + u64::from(last);
             }
             let power = POWERS[self.excess];
-            if last % power != 0 {
+            if !last.is_multiple_of(power) {
                 return Err(self.too_fine());
             }
             return self.fit(T::Native::from_u64(sum / u64::from(power)));
@@ -154,7 +154,7 @@ where
         }
         let last = digit(digits, wanted - 1);
         let power = POWERS[self.excess];
-        if last % power != 0 {
+        if !last.is_multiple_of(power) {
             return Err(self.too_fine());
         }
         sum =
