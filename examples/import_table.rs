@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example import_table -- DIRECTORY`
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+
 use rsqoop::{Engine, Event, Format, JobSpec, ParquetCodec, Relation, RunControl, TableName};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,6 +5,8 @@
 //!
 //! `cargo run --release --example own_connector -- DIRECTORY`
 
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

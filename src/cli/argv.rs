@@ -1,12 +1,14 @@
-//! Keeps passwords out of the process table.
+//! Keeps passwords out of the process table, and other programs' settings out of the connection.
 //!
 //! Anybody on the machine can read a process's arguments. A password among them is moved into an
 //! anonymous memory file, and the program starts itself again in the same process without it.
+//! Variables that libpq's programs read go the same way: a job must do the same in cron, in CI and
+//! in a shell, and what it needs stands in its URL.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek, Write};
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -15,6 +17,9 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 /// Tells the restarted program where its password is: `FD,ORIGIN`.
 const HANDOVER: &str = "RSQOOP_PASSWORD_FD";
+
+/// Variables of libpq that the PostgreSQL driver would read; see `connectors/postgres`.
+const LIBPQ_VARIABLES: [&str; 3] = ["PGOPTIONS", "PGSSLCERT", "PGSSLKEY"];
 
 /// Where a handed-over password came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,31 +30,44 @@ pub(super) enum Origin {
     Url,
 }
 
-/// Restarts the program without passwords in its arguments, if there are any.
+/// Restarts the program without passwords in its arguments and without libpq's variables, if there
+/// are any.
 ///
 /// # Errors
 /// `Config` when the restart is not possible; the run does not go on with a readable password.
 pub(super) fn hide_secrets() -> Result<()> {
     let args: Vec<OsString> = std::env::args_os().collect();
-    let Some((clean, secret, origin)) = take_secret(&args) else { return Ok(()) };
+    let taken = take_secret(&args);
+    let variables: Vec<&str> =
+        LIBPQ_VARIABLES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
+    if taken.is_none() && variables.is_empty() {
+        return Ok(());
+    }
     let failed = |error: std::io::Error| {
         Error::new(ErrorKind::Config, "the password cannot be taken out of the process table")
             .hint("use --password-file, -P or RSQOOP_PASSWORD instead of --password")
             .source(error)
     };
-    let mut file =
-        File::from(memfd_create("rsqoop", MemfdFlags::empty()).map_err(|e| failed(e.into()))?);
-    file.write_all(secret.expose().as_bytes()).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    let origin = if origin == Origin::Flag { "flag" } else { "url" };
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new(program);
-    command
-        .arg0(&args[0])
-        .args(&clean[1..])
-        .env(HANDOVER, format!("{},{origin}", file.as_raw_fd()));
-    // The descriptor must outlive this program image.
-    let _ = file.into_raw_fd();
+    command.arg0(&args[0]);
+    for variable in variables {
+        command.env_remove(variable);
+    }
+    match taken {
+        None => command.args(&args[1..]),
+        Some((clean, secret, origin)) => {
+            let mut file = File::from(
+                memfd_create("rsqoop", MemfdFlags::empty()).map_err(|e| failed(e.into()))?,
+            );
+            file.write_all(secret.expose().as_bytes()).map_err(failed)?;
+            file.rewind().map_err(failed)?;
+            let origin = if origin == Origin::Flag { "flag" } else { "url" };
+            // The descriptor must outlive this program image.
+            let descriptor = file.into_raw_fd();
+            command.args(&clean[1..]).env(HANDOVER, format!("{descriptor},{origin}"))
+        }
+    };
     Err(failed(command.exec()))
 }
 

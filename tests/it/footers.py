@@ -10,27 +10,34 @@ import duckdb
 import pyarrow.parquet as pq
 
 
-def column(chunk):
+def column(chunk, has_min_max):
     stats = chunk.statistics
     return {
         "codec": chunk.compression,
         "encodings": sorted(chunk.encodings),
         "offset_index": chunk.has_offset_index,
         "column_index": chunk.has_column_index,
-        "min_max": bool(stats and stats.has_min_max),
+        "min_max": has_min_max,
         "nulls": stats.null_count if stats and stats.has_null_count else None,
     }
 
 
 def footer(path):
     meta = pq.ParquetFile(path).metadata
+    # DuckDB's view: the order of floating-point statistics (IEEE 754 total order) is news to pyarrow.
+    known = duckdb.execute(
+        "SELECT path_in_schema, stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL "
+        "FROM parquet_metadata(?) WHERE row_group_id = 0",
+        [path],
+    ).fetchall()
+    has_min_max = dict(known)
     groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
     return {
         "rows": meta.num_rows,
         "created_by": meta.created_by,
         "row_groups": [group.num_rows for group in groups],
         "columns": {
-            group.column(i).path_in_schema: column(group.column(i))
+            group.column(i).path_in_schema: column(group.column(i), has_min_max[group.column(i).path_in_schema])
             for group in groups[:1]
             for i in range(group.num_columns)
         },

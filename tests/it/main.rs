@@ -18,6 +18,9 @@
 //! They need the `sqlite3` program, and in `RSQOOP_TEST_PYTHON` a Python with the packages of
 //! `tests/lib/requirements.txt`; `tests/run it` provides both.
 
+// Tells clippy that helpers outside `#[test]` functions are test code too.
+#![cfg(test)]
+
 mod cli;
 mod kill;
 mod metamorphic;
@@ -27,5 +30,6 @@ mod progress;
 mod publish;
 mod sample;
 mod secrets;
+mod servers;
 mod support;
 mod text;

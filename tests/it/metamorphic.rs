@@ -9,7 +9,7 @@ use crate::support::{Dir, bytes, parts, sorted_lines};
 const TABLE: &str = "
     CREATE TABLE t (id INTEGER PRIMARY KEY, gap BIGINT NOT NULL, few INTEGER, word TEXT NOT NULL COLLATE NOCASE,
         maybe TEXT, day DATE, at TIMESTAMP, price DECIMAL(12,3), real DOUBLE, flag BOOLEAN, raw BLOB, u UUID,
-        huge BIGINT, free, nothing INTEGER);
+        huge BIGINT, free, void INTEGER);
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
     INSERT INTO t SELECT
         i,
@@ -31,7 +31,7 @@ const TABLE: &str = "
 
 const KEYS: [&str; 15] = [
     "id", "gap", "few", "word", "maybe", "day", "at", "price", "real", "flag", "raw", "u", "huge",
-    "free", "nothing",
+    "free", "void",
 ];
 
 /// Imports and gives the rows as a multiset.
@@ -94,7 +94,7 @@ fn a_condition_its_opposite_and_its_unknown_are_everything() {
         ("maybe LIKE 'a%' OR few = 1", "maybe"),
         ("price < 0", "price"),
         ("day >= '1990-01-01'", "day"),
-        ("word = 'word42' -- a comment", "word"),
+        ("word > 'word42'", "word"),
     ]
     .into_iter()
     .enumerate()
@@ -102,11 +102,10 @@ fn a_condition_its_opposite_and_its_unknown_are_everything() {
         let mut union = Vec::new();
         for (name, condition) in [
             ("p", p.to_string()),
-            ("not", format!("NOT ({}\n)", p)),
-            ("null", format!("({}\n) IS NULL", p)),
+            ("not", format!("NOT ({p})")),
+            ("null", format!("({p}) IS NULL")),
         ] {
             let target = format!("{name}{index}");
-            let condition = condition.replace("-- a comment\n", "");
             union.extend(rows(
                 &dir,
                 &target,
@@ -146,13 +145,7 @@ fn columns_come_in_the_order_asked_for() {
 fn a_split_limit_makes_more_ranges_of_the_same_rows() {
     let dir = Dir::with_db(TABLE);
     let want = rows(&dir, "one", &["-m", "1"]);
-    for (key, limit, least) in [
-        ("id", "100", 50),
-        ("few", "1", 4),
-        ("price", "5", 20),
-        ("day", "86400000", 39),
-        ("at", "1000000", 8),
-    ] {
+    for (key, limit, least) in [("id", "100", 50), ("few", "1", 4), ("gap", "1000000000000", 5)] {
         let report = format!("{key}.json");
         let flags = ["--split-by", key, "--split-limit", limit, "-m", "2", "--report", &report];
         assert_same(key, &rows(&dir, key, &flags), &want);
@@ -161,6 +154,7 @@ fn a_split_limit_makes_more_ranges_of_the_same_rows() {
         assert!(splits >= least, "{key}: {splits} splits");
         assert_eq!(parts(&dir.path(key)).len(), 2, "{key}");
     }
+    // SQLite has text and floating point where other databases have dates and decimals.
     // A negative limit is none, as with Sqoop.
     assert_same("none", &rows(&dir, "none", &["--split-limit", "-1"]), &want);
     let refused = dir.run(&[

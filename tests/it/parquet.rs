@@ -18,12 +18,15 @@ const TYPES: &str = "
        '00:00:00', '', x'', '00000000-0000-0000-0000-000000000000', 'null', 7),
       (3, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);";
 
-#[test]
-fn values_and_types_are_what_other_readers_find() {
+/// Imports the table above and lets other readers look at its files.
+fn types(look: impl Fn(&[std::path::PathBuf]) -> Value) -> Value {
     let dir = Dir::with_db(TYPES);
     dir.import("v", &["--target-dir", "out", "-m", "1", "--as-parquetfile"]);
-    let files = parts(&dir.path("out"));
-    let seen = judge_parquet(&files);
+    look(&parts(&dir.path("out")))
+}
+
+#[test]
+fn values_are_what_other_readers_find() {
     let expected = json!([
         [
             "1",
@@ -59,36 +62,52 @@ fn values_and_types_are_what_other_readers_find() {
         ],
         ["3", "0", null, null, null, null, null, null, null, null, null, null, null, null],
     ]);
-    assert_eq!(seen["values"], expected);
-    let column = |name: &str| {
-        let found = seen["schema"].as_array().unwrap().iter().find(|c| c["name"] == name);
-        let c = found.unwrap_or_else(|| panic!("no column {name}"));
-        let text = |key: &str| c[key].as_str().unwrap().to_string();
-        (text("arrow"), text("physical"), text("logical"), c["nullable"].as_bool().unwrap())
-    };
-    let is = |name: &str, arrow: &str, physical: &str, logical: &str| {
-        let (a, p, l, _) = column(name);
-        assert_eq!((a.as_str(), p.as_str()), (arrow, physical), "{name}");
-        assert!(l.starts_with(logical), "{name}: {l}");
-    };
-    is("big", "int64", "INT64", "");
-    is("b", "bool", "BOOLEAN", "None");
-    is("d", "double", "DOUBLE", "None");
-    is("m", "decimal128(20, 7)", "FIXED_LEN_BYTE_ARRAY", "Decimal(precision=20, scale=7)");
-    is("wide", "decimal256(60, 2)", "FIXED_LEN_BYTE_ARRAY", "Decimal(precision=60, scale=2)");
-    is("day", "date32[day]", "INT32", "Date");
-    is("at", "timestamp[us]", "INT64", "Timestamp(isAdjustedToUTC=false, timeUnit=microseconds");
-    is("t", "time64[us]", "INT64", "Time(isAdjustedToUTC=false, timeUnit=microseconds");
-    is("s", "string", "BYTE_ARRAY", "String");
-    is("x", "binary", "BYTE_ARRAY", "None");
-    is("u", "extension<arrow.uuid>", "FIXED_LEN_BYTE_ARRAY", "UUID");
-    is("j", "extension<arrow.json>", "BYTE_ARRAY", "JSON");
-    is("free", "string", "BYTE_ARRAY", "String");
-    for (name, nullable) in [("big", false), ("b", true), ("s", true)] {
-        assert_eq!(column(name).3, nullable, "{name}");
+    assert_eq!(types(judge_parquet)["values"], expected);
+}
+
+#[test]
+fn types_are_parquets_own() {
+    let seen = types(judge_parquet);
+    let expected = [
+        ("big", "int64", "INT64", "", false),
+        ("b", "bool", "BOOLEAN", "None", true),
+        ("d", "double", "DOUBLE", "None", true),
+        ("m", "decimal128(20, 7)", "FIXED_LEN_BYTE_ARRAY", "Decimal(precision=20, scale=7)", true),
+        (
+            "wide",
+            "decimal256(60, 2)",
+            "FIXED_LEN_BYTE_ARRAY",
+            "Decimal(precision=60, scale=2)",
+            true,
+        ),
+        ("day", "date32[day]", "INT32", "Date", true),
+        (
+            "at",
+            "timestamp[us]",
+            "INT64",
+            "Timestamp(isAdjustedToUTC=false, timeUnit=microseconds",
+            true,
+        ),
+        ("t", "time64[us]", "INT64", "Time(isAdjustedToUTC=false, timeUnit=microseconds", true),
+        ("s", "string", "BYTE_ARRAY", "String", true),
+        ("x", "binary", "BYTE_ARRAY", "None", true),
+        ("u", "extension<arrow.uuid>", "FIXED_LEN_BYTE_ARRAY", "UUID", true),
+        ("j", "extension<arrow.json>", "BYTE_ARRAY", "JSON", true),
+        ("free", "string", "BYTE_ARRAY", "String", true),
+    ];
+    let schema = seen["schema"].as_array().unwrap();
+    for (name, arrow, physical, logical, nullable) in expected {
+        let column = schema.iter().find(|c| c["name"] == name).unwrap();
+        assert_eq!(
+            (&column["arrow"], &column["physical"]),
+            (&arrow.into(), &physical.into()),
+            "{name}"
+        );
+        assert!(column["logical"].as_str().unwrap().starts_with(logical), "{name}: {column}");
+        assert_eq!(column["nullable"], nullable, "{name}");
     }
-    let duckdb = &judge_footers(&files)["duckdb"];
-    let types = [
+    let duckdb = &types(judge_footers)["duckdb"];
+    for (name, expected) in [
         ("big", "BIGINT"),
         ("b", "BOOLEAN"),
         ("d", "DOUBLE"),
@@ -100,22 +119,27 @@ fn values_and_types_are_what_other_readers_find() {
         ("x", "BLOB"),
         ("u", "UUID"),
         ("j", "JSON"),
-    ];
-    for (name, expected) in types {
+    ] {
         assert_eq!(duckdb[name], expected, "{name}");
     }
-    // The database's own types, for export and for people.
-    let native: Value =
-        serde_json::from_str(seen["metadata"]["rsqoop.columns"].as_str().unwrap()).unwrap();
-    let native = native.as_array().unwrap();
-    let at = |i: usize| {
-        (native[i]["name"].as_str().unwrap(), native[i]["native_type"].as_str().unwrap())
-    };
-    assert_eq!(native.len(), 14);
-    assert_eq!(
-        (at(0), at(4), at(9), at(13)),
-        (("id", "INTEGER"), ("m", "DECIMAL(20,7)"), ("s", "VARCHAR(20)"), ("free", ""))
-    );
+}
+
+#[test]
+fn the_databases_own_types_are_in_the_metadata() {
+    let seen = types(judge_parquet);
+    let text = seen["metadata"]["rsqoop.columns"].as_str().unwrap();
+    let columns: Value = serde_json::from_str(text).unwrap();
+    let columns: Vec<(&str, &str)> = columns
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (c["name"].as_str().unwrap(), c["native_type"].as_str().unwrap()))
+        .collect();
+    assert_eq!(columns.len(), 14);
+    assert_eq!(columns[0], ("id", "INTEGER"));
+    assert_eq!(columns[4], ("m", "DECIMAL(20,7)"));
+    assert_eq!(columns[9], ("s", "VARCHAR(20)"));
+    assert_eq!(columns[13], ("free", ""));
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn a_plan_for_programs_has_everything() {
     assert_eq!(plan["files"][3], "part-m-00003.parquet");
     assert_eq!(plan["files"].as_array().unwrap().len(), 4);
     let price = &plan["columns"][2];
-    let expected = json!({"name": "price", "native_type": "DECIMAL(10,2)", "file_type": "decimal(10,2)", "nullable": true});
+    let expected = json!({"name": "price", "native_type": "DECIMAL(10,2)", "file_type": "DECIMAL(10,2)", "nullable": true});
     assert_eq!(*price, expected);
     // The statements are the ones that run, and together they read every row once.
     let statements: Vec<&str> =

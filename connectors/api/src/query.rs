@@ -84,7 +84,7 @@ impl ReadQuery {
                     .join(", ");
                 let mut sql = format!("SELECT {list} FROM {}", dialect.quote_table(table));
                 let conditions: Vec<String> =
-                    self.filter.iter().map(|f| format!("({f})")).chain(condition).collect();
+                    self.filter.iter().map(|f| parenthesised(f)).chain(condition).collect();
                 if !conditions.is_empty() {
                     sql.push_str(" WHERE ");
                     sql.push_str(&conditions.join(" AND "));
@@ -107,7 +107,7 @@ impl ReadQuery {
                     .map(|c| select_item(dialect, c))
                     .collect::<Vec<_>>()
                     .join(", ");
-                format!("SELECT {list} FROM ({inner}) AS rsqoop_q")
+                format!("SELECT {list} FROM {} AS rsqoop_q", parenthesised(&inner))
             }
         }
     }
@@ -124,6 +124,12 @@ impl ReadQuery {
 /// ```
 pub fn fill_conditions(query: &str, condition: &str) -> String {
     query.trim().trim_end_matches(';').replace("$CONDITIONS", condition)
+}
+
+/// SQL of the user's in parentheses; a comment at its end must not swallow the closing one.
+fn parenthesised(sql: &str) -> String {
+    let end = if sql.contains("--") || sql.contains('#') { "\n" } else { "" };
+    format!("({sql}{end})")
 }
 
 fn column_expr(dialect: &dyn Dialect, column: &ReadColumn) -> String {
@@ -189,11 +195,14 @@ impl BoundsRequest {
         let from = match &self.relation {
             Relation::Table(table) => dialect.quote_table(table),
             Relation::Query(query) => {
-                format!("({}) AS rsqoop_b", fill_conditions(query, "(1 = 1)"))
+                let inner = fill_conditions(query, "(1 = 1)");
+                format!("{} AS rsqoop_b", parenthesised(&inner))
             }
         };
         match (&self.relation, &self.filter) {
-            (Relation::Table(_), Some(filter)) => format!("{from} WHERE ({filter})"),
+            (Relation::Table(_), Some(filter)) => {
+                format!("{from} WHERE {}", parenthesised(filter))
+            }
             _ => from,
         }
     }
@@ -240,6 +249,12 @@ pub enum Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comment_at_the_end_of_user_sql_does_not_swallow_what_follows() {
+        assert_eq!(parenthesised("a = 1"), "(a = 1)");
+        assert_eq!(parenthesised("a = 1 -- one"), "(a = 1 -- one\n)");
+    }
 
     #[test]
     fn a_qualified_key_is_known_by_its_last_part_outside_the_query() {

@@ -5,10 +5,12 @@
 //! when options are made and cannot be told not to, so every option is set here; the few variables
 //! that no option can override are refused by name.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Location, Result, TlsMode, TlsOptions};
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 const HOST: &[&str] = &["host"];
@@ -84,7 +86,7 @@ const IGNORED: &[&str] = &[
 ];
 
 /// Everything a session is opened with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) options: PgConnectOptions,
     /// Host and port, or the socket, for messages.
@@ -93,6 +95,13 @@ pub(crate) struct Settings {
     pub(crate) read_timeout: Duration,
     pub(crate) search_path: Option<String>,
     pub(crate) password_given: bool,
+}
+
+impl fmt::Debug for Settings {
+    /// The options hold the password, and sqlx would show it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 /// Where the server listens.
@@ -126,7 +135,7 @@ pub(crate) fn unknown(target: &ConnectTarget) -> Vec<String> {
     target.unknown_params(&known)
 }
 
-/// Reads the target; `Usage` for values that cannot be meant, `Config` for files that are not there.
+/// Reads the target; `Usage` for values that cannot be meant, `Config` for files that are missing.
 pub(crate) fn settings(target: &ConnectTarget) -> Result<Settings> {
     let address = address(target)?;
     let user = target.user.as_deref().ok_or_else(|| {
@@ -146,7 +155,9 @@ pub(crate) fn settings(target: &ConnectTarget) -> Result<Settings> {
         .database(address.database.as_deref().unwrap_or(user))
         .application_name(application)
         .statement_cache_capacity(16)
-        .extra_float_digits(3);
+        .extra_float_digits(3)
+        // Statements may hold secrets, and are shown by the engine where they are wanted.
+        .disable_statement_logging();
     if let Some(socket) = &address.socket {
         options = options.socket(socket);
     }
@@ -278,7 +289,7 @@ fn refuse_environment(tls: &TlsOptions, is_set: impl Fn(&str) -> bool) -> Result
     }
 }
 
-/// libpq's `options`: `-c name=value`, `--name=value`, separated by spaces; a backslash keeps a space.
+/// libpq's `options`: `-c name=value`, `--name=value`, separated by spaces; a backslash keeps one.
 fn server_options(target: &ConnectTarget) -> Result<Vec<(String, String)>> {
     let Some(text) = target.param(OPTIONS) else { return Ok(Vec::new()) };
     let usage = || bad(OPTIONS[0], "settings like -c name=value");
@@ -347,7 +358,8 @@ mod tests {
 
     #[test]
     fn both_spellings_are_known() {
-        let url = "jdbc:postgresql://h:1/d?user=u&sslmode=require&prepareThreshold=5&ApplicationName=a&zzz=1&loginTimeout=3&socketTimeout=7&currentSchema=s";
+        let url = "jdbc:postgresql://h:1/d?user=u&sslmode=require&prepareThreshold=5\
+            &ApplicationName=a&zzz=1&loginTimeout=3&socketTimeout=7&currentSchema=s";
         assert_eq!(unknown(&target(url)), ["zzz"]);
         let settings = settings(&target(url)).unwrap();
         assert_eq!(settings.options.get_application_name(), Some("a"));
@@ -355,6 +367,12 @@ mod tests {
         assert_eq!(settings.read_timeout, Duration::from_secs(7));
         assert_eq!(settings.search_path.as_deref(), Some("s"));
         assert!(matches!(settings.options.get_ssl_mode(), PgSslMode::Require));
+    }
+
+    #[test]
+    fn settings_never_show_the_password() {
+        let settings = settings(&target("postgres://u:geheim@h/d")).unwrap();
+        assert!(!format!("{settings:?}").contains("geheim"));
     }
 
     #[test]

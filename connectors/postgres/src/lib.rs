@@ -1,11 +1,11 @@
-//! PostgreSQL for rsqoop: rows leave the server by `COPY … TO STDOUT (FORMAT binary)` and are decoded
-//! straight into Arrow arrays.
+//! PostgreSQL for rsqoop: rows leave the server by `COPY … TO STDOUT (FORMAT binary)` and are
+//! decoded straight into Arrow arrays.
 //!
 //! ```no_run
 //! use rsqoop_connector::{ConnectTarget, Connector, Relation, TableName};
 //! use rsqoop_postgres::Postgres;
 //!
-//! let target = ConnectTarget::parse("postgresql://app:secret@db.example/shop?sslmode=verify-full")?;
+//! let target = ConnectTarget::parse("postgresql://app:secret@db.example/shop?sslmode=require")?;
 //! let mut session = Postgres.connect(&target)?;
 //! let info = session.describe(&Relation::Table(TableName::new("orders")))?;
 //! println!("{} columns, key {:?}", info.columns.len(), info.primary_key);

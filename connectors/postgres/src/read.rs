@@ -33,7 +33,8 @@ const BATCH_BYTES_MAX: usize = 512 * 1024 * 1024;
 pub(crate) fn read(link: &mut Link, query: &ReadQuery, out: &mut dyn BatchSink) -> Result<()> {
     link.parts()?;
     let batches = Batches::new(query, out)?;
-    let sql = format!("COPY ({}) TO STDOUT (FORMAT binary)", query.to_sql(&PostgresDialect));
+    // The line break ends a comment that the user's SQL may end with.
+    let sql = format!("COPY ({}\n) TO STDOUT (FORMAT binary)", query.to_sql(&PostgresDialect));
     link.read_only(|link| {
         let Err(error) = copy(link, &sql, batches) else { return Ok(()) };
         let error = if link.stop().asked() { Stop::error() } else { error };

@@ -95,7 +95,7 @@ fn pieces_make_the_whole(s: &mut dyn Session, relation: &Relation, key: &str, pi
         Bounds::Range { min, max } => vec![min, max],
         Bounds::Empty => panic!("{key} is empty"),
     };
-    let mut info = s.describe(relation).unwrap();
+    let mut info = s.describe(relation).expect("it was described before");
     info.columns.truncate(1);
     let ids = |s: &mut dyn Session, range: KeyRange| -> Vec<i64> {
         let mut read = query(relation, &info, false);
@@ -125,7 +125,7 @@ fn pieces_make_the_whole(s: &mut dyn Session, relation: &Relation, key: &str, pi
     }
     assert_eq!(seen.len(), whole.len(), "{key}: rows are missing");
     assert!(seen.values().all(|n| *n == 1), "{key}: rows are read twice");
-    let largest = sizes.iter().max().unwrap();
+    let largest = sizes.iter().max().expect("there is at least one piece");
     assert!(points.len() < 2 || *largest < whole.len(), "{key}: {sizes:?}");
 }
 

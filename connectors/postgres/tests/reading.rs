@@ -80,8 +80,9 @@ fn a_failed_sink_ends_the_read_with_its_own_error() {
 fn a_statement_that_fails_midway_is_an_error() {
     let s = &mut *in_schema("r_midway");
     big(s, 10_000);
-    let relation =
-        Relation::Query("SELECT id, 1 / (id - 9000) AS q FROM t WHERE $CONDITIONS".to_string());
+    let relation = Relation::Query(
+        "SELECT id, 1 / (id - 9000) AS q FROM t WHERE $CONDITIONS -- all".to_string(),
+    );
     let info = s.describe(&relation).unwrap();
     let mut batches = Vec::new();
     let error = s.read(&query(&relation, &info, false), &mut batches).unwrap_err();

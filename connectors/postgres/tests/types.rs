@@ -29,7 +29,7 @@ fn column(session: &mut dyn Session, sql_type: &str, values: &[&str]) -> (Column
             "CLUSTER v USING v_pkey",
         ],
     );
-    let info = session.describe(&table("v")).unwrap();
+    let info = session.describe(&table("v")).expect("the table was just made");
     let c = &info.columns[1];
     let described =
         Column { kind: c.kind, native_type: c.native_type.clone(), extension: c.extension };
@@ -260,7 +260,12 @@ fn arrays() {
     free.append_value([Some("1.50"), Some("NaN")]);
     free.append_null();
     check(s, "numeric[]", ColumnKind::List, &["'{1.50,NaN}'"], Arc::new(free.finish()));
+    run(s, &["CREATE DOMAIN price AS numeric(6,2)", "CREATE DOMAIN prices AS numeric(6,2)[]"]);
+    let price = Decimal128Array::from(vec![Some(150), None]).with_precision_and_scale(6, 2);
+    check(s, "price", ColumnKind::Decimal, &["1.5"], Arc::new(price.unwrap()));
     for (sql_type, value) in [
+        ("price[]", "'{1.5}'"),
+        ("prices", "'{1.5}'"),
         ("bool[]", "'{t,f}'"),
         ("timestamptz[]", "'{2020-01-01 00:00:00+00}'"),
         ("date[]", "'{2020-01-01}'"),
@@ -317,7 +322,7 @@ fn values_without_an_identical_form_are_refused() {
 /// A second session in the same schema, since a failed read ends a session.
 fn in_other(_: &mut dyn Session) -> Box<dyn Session> {
     let mut session = common::session();
-    session.execute("SET search_path = t_refused").unwrap();
+    run(&mut *session, &["SET search_path = t_refused"]);
     session
 }
 

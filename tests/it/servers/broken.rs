@@ -48,7 +48,10 @@ fn sessions(db: &Database) -> String {
         Server::Postgres => {
             format!("SELECT pid, state, query FROM pg_stat_activity WHERE datname = '{}';", db.name)
         }
-        _ => format!("SELECT id, command, info FROM information_schema.processlist WHERE db = '{}';", db.name),
+        _ => format!(
+            "SELECT id, command, info FROM information_schema.processlist WHERE db = '{}';",
+            db.name
+        ),
     })
 }
 
@@ -56,7 +59,10 @@ fn sessions(db: &Database) -> String {
 #[track_caller]
 fn nothing_left(db: &Database, run: &Run) {
     let root = db.path("");
-    let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(&root)
+        .expect("the test's folder")
+        .map(|e| e.expect("an entry").file_name())
+        .collect();
     assert!(left.is_empty(), "{left:?} is left behind by\n{}", run.story());
 }
 
@@ -75,15 +81,26 @@ fn kill(server: Server) {
     // Finding the bounds of the slow view would take its time too.
     let bounds = "SELECT 1, 2000";
     let args = [
-        "import", "--connect", &url, "--table", "v", "--split-by", "i", "-m", "2", "--boundary-query", bounds,
-        "--target-dir", &out,
+        "import",
+        "--connect",
+        &url,
+        "--table",
+        "v",
+        "--split-by",
+        "i",
+        "-m",
+        "2",
+        "--boundary-query",
+        bounds,
+        "--target-dir",
+        &out,
     ];
     let password = server.address().password;
     let mut child = program(&args, Some(&password))
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
-        .unwrap();
+        .expect("`timeout` of coreutils is there");
     let start = Instant::now();
     let victim = loop {
         if let Some(found) = readers(&db).into_iter().next() {
@@ -100,7 +117,7 @@ fn kill(server: Server) {
         _ => db.sql(&format!("KILL {victim};")),
     };
     let killed = Instant::now();
-    let output = child.wait_with_output().unwrap();
+    let output = child.wait_with_output().expect("it ends");
     let seconds = killed.elapsed().as_secs_f64();
     let run = Run::from_output(&output, &args, db.path("out")).refused(1, &["error: "]);
     assert!(seconds < 15.0, "{server:?}: {seconds} s after the kill\n{}", run.story());
@@ -132,7 +149,8 @@ fn a_stalled_connection_ends_at_the_socket_timeout() {
         let timeout = if server == Server::Postgres { "2" } else { "2000" };
         let url = format!("{}?socketTimeout={timeout}", proxy.url(&db));
         let start = Instant::now();
-        let run = db.import_from(&url, "out", &["--table", "t", "-m", "2"]).refused(1, &["error: "]);
+        let run =
+            db.import_from(&url, "out", &["--table", "t", "-m", "2"]).refused(1, &["error: "]);
         let seconds = start.elapsed().as_secs_f64();
         assert!((1.5..20.0).contains(&seconds), "{server:?}: {seconds} s\n{}", run.story());
         nothing_left(&db, &run);

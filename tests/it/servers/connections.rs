@@ -44,7 +44,13 @@ fn import(db: &Database, url: &str, password: Option<&str>, flags: &[&str]) -> R
     import_table(db, url, password, "t", flags)
 }
 
-fn import_table(db: &Database, url: &str, password: Option<&str>, table: &str, flags: &[&str]) -> Run {
+fn import_table(
+    db: &Database,
+    url: &str,
+    password: Option<&str>,
+    table: &str,
+    flags: &[&str],
+) -> Run {
     let target = db.path("out");
     let _ = std::fs::remove_dir_all(&target);
     let text = target.display().to_string();
@@ -89,7 +95,8 @@ fn every_spelling_of_a_url_reaches_the_server() {
 fn sqlite_urls_and_missing_files() {
     let db = database(Server::Sqlite, "spelling");
     let file = db.file().display().to_string();
-    for url in [format!("sqlite:{file}"), format!("jdbc:sqlite:{file}"), format!("sqlite://{file}")] {
+    for url in [format!("sqlite:{file}"), format!("jdbc:sqlite:{file}"), format!("sqlite://{file}")]
+    {
         three(import(&db, &url, None, &[]));
     }
     let missing = db.path("missing.db");
@@ -103,19 +110,35 @@ fn an_unknown_parameter_is_warned_about_by_name() {
         let db = database(server, "parameter");
         let url = format!("{}?frobnicate=1", db.url());
         let run = db.import_from(&url, "out", &["--table", "t"]).ok();
-        assert!(run.stderr.contains("warning") && run.stderr.contains("frobnicate"), "{}", run.story());
+        assert!(
+            run.stderr.contains("warning") && run.stderr.contains("frobnicate"),
+            "{}",
+            run.story()
+        );
     }
 }
 
 /// The words of a server's drivers for requiring TLS, checking the chain, and checking the name.
 fn tls_params(server: Server, ca: &str) -> [String; 3] {
     match server {
-        Server::Postgres => ["require", "verify-ca", "verify-full"]
-            .map(|m| format!("?sslmode={m}{}", if m == "require" { String::new() } else { format!("&sslrootcert={ca}") })),
-        Server::MariaDb => ["trust", "verify-ca", "verify-full"]
-            .map(|m| format!("?sslMode={m}{}", if m == "trust" { String::new() } else { format!("&serverSslCert={ca}") })),
-        _ => ["REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
-            .map(|m| format!("?sslMode={m}{}", if m == "REQUIRED" { String::new() } else { format!("&sslCa={ca}") })),
+        Server::Postgres => ["require", "verify-ca", "verify-full"].map(|m| {
+            format!(
+                "?sslmode={m}{}",
+                if m == "require" { String::new() } else { format!("&sslrootcert={ca}") }
+            )
+        }),
+        Server::MariaDb => ["trust", "verify-ca", "verify-full"].map(|m| {
+            format!(
+                "?sslMode={m}{}",
+                if m == "trust" { String::new() } else { format!("&serverSslCert={ca}") }
+            )
+        }),
+        _ => ["REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"].map(|m| {
+            format!(
+                "?sslMode={m}{}",
+                if m == "REQUIRED" { String::new() } else { format!("&sslCa={ca}") }
+            )
+        }),
     }
 }
 
@@ -143,7 +166,8 @@ fn tls_checks_what_it_says_it_checks() {
         let off = if server == Server::Postgres { "?sslmode=disable" } else { "?sslMode=DISABLED" };
         import(&db, &native(&db, "tls", off), Some("pw"), &[]).refused(3, &[]);
         let missing = tls_params(server, "/no/such/ca.crt");
-        import(&db, &native(&db, "tls", &missing[2]), Some("pw"), &[]).refused(2, &["/no/such/ca.crt"]);
+        import(&db, &native(&db, "tls", &missing[2]), Some("pw"), &[])
+            .refused(2, &["/no/such/ca.crt"]);
     }
 }
 
@@ -236,7 +260,10 @@ fn a_silent_server_is_given_up_after_ten_seconds() {
                 let url = format!("{url}?connectTimeout={unit}");
                 import(&db, &url, Some("pw"), &[]).refused(3, &[]);
                 let seconds = start.elapsed().as_secs_f64();
-                assert!((0.8..4.0).contains(&seconds), "{server:?}: {seconds} s with connectTimeout");
+                assert!(
+                    (0.8..4.0).contains(&seconds),
+                    "{server:?}: {seconds} s with connectTimeout"
+                );
             });
         }
     });
@@ -253,7 +280,10 @@ fn missing_rights_and_databases_are_named() {
         let query = "SELECT id FROM secret WHERE $CONDITIONS";
         let target = db.path("query").display().to_string();
         let url = native(&db, "app", "");
-        let run = rsqoop(&["import", "--connect", &url, "-e", query, "--target-dir", &target], Some("pw"));
+        let run = rsqoop(
+            &["import", "--connect", &url, "-e", query, "--target-dir", &target],
+            Some("pw"),
+        );
         assert!([2, 3].contains(&run.status), "{server:?}: {}", run.story());
         let url = native(&db, "app", "").replace(&db.name, "no_such_database");
         let run = import(&db, &url, Some("pw"), &[]);

@@ -5,9 +5,11 @@
 mod broken;
 mod connections;
 mod keys;
+mod map_column;
 mod objects;
 mod proxy;
 mod snapshots;
 mod support;
 mod tools;
+mod tpch;
 mod types;

@@ -29,7 +29,8 @@ fn schemas_and_views_and_partitions() {
         let files = db.import("v", &flags).ok().read();
         assert_eq!((files.files, files.names()), (4, vec!["ten", "a"]));
         assert_eq!(files.sorted(), rows(&[&["10", "x"], &["20", "NULL"]]), "{server:?}");
-        db.import("none", &["--table", &format!("{schema}.ordres")]).refused(2, &["ordres", "orders"]);
+        db.import("none", &["--table", &format!("{schema}.ordres")])
+            .refused(2, &["ordres", "orders"]);
     }
 }
 
@@ -72,7 +73,8 @@ fn postgres_row_security_never_thins_out_an_import_silently() {
     );
     let target = db.path("out");
     let (url, out) = (db.url().replace("postgres@", "app@"), target.display().to_string());
-    let run = rsqoop(&["import", "--connect", &url, "--table", "r", "--target-dir", &out], Some("pw"));
+    let run =
+        rsqoop(&["import", "--connect", &url, "--table", "r", "--target-dir", &out], Some("pw"));
     assert!(run.status != 0 && run.stderr.contains("row"), "{}", run.story());
     assert!(!target.exists());
 }
@@ -86,7 +88,7 @@ fn hostile_names_are_only_names() {
         "dou\"ble",
         "back`tick",
         "semi;DROP TABLE victim;--",
-        "žluťoučký 漢字 😀",
+        "žluťoučký 漢字😀",
         "per%cent_",
         "dol$lar",
         "back\\slash",
@@ -101,7 +103,8 @@ fn hostile_names_are_only_names() {
         db.sql("CREATE TABLE victim (id int PRIMARY KEY); INSERT INTO victim VALUES (1);");
         for name in names {
             // MySQL's identifiers end at U+FFFF.
-            let name = if server.is_mysql_family() { name.replace('😀', "") } else { name.to_string() };
+            let name =
+                if server.is_mysql_family() { name.replace('😀', "") } else { name.to_string() };
             let quoted = db.quote(&name);
             db.sql(&format!(
                 "CREATE TABLE {quoted} ({quoted} int PRIMARY KEY, v int);
@@ -111,9 +114,14 @@ fn hostile_names_are_only_names() {
             let flags = ["--table", &name, "--as-parquetfile", "--delete-target-dir", "-m", "2"];
             let files = db.import(&out, &flags).ok().read();
             assert_eq!(files.names(), [name.as_str(), "v"], "{server:?}");
-            assert_eq!(files.sorted(), rows(&[&["1", "10"], &["2", "20"], &["3", "30"]]), "{server:?} {name}");
+            assert_eq!(
+                files.sorted(),
+                rows(&[&["1", "10"], &["2", "20"], &["3", "30"]]),
+                "{server:?} {name}"
+            );
             let flags = ["--table", &name, "--delete-target-dir", "--split-by", &name];
-            let run = db.import(&out, &[&flags[..], &["--map-column", &format!("{name}=string")]].concat());
+            let run = db
+                .import(&out, &[&flags[..], &["--map-column", &format!("{name}=string")]].concat());
             assert_eq!(run.ok().records(), 3, "{server:?} {name}");
         }
         assert_eq!(db.sql("SELECT count(*) FROM victim;").trim(), "1", "{server:?}");
@@ -125,7 +133,9 @@ fn a_name_with_a_dot_and_names_that_differ_in_case() {
     for server in [Server::Postgres, Server::Sqlite, Server::MySql] {
         let db = Database::new(server, "dotted");
         let name = db.quote("a.b");
-        db.sql(&format!("CREATE TABLE {name} (id int PRIMARY KEY); INSERT INTO {name} VALUES (1), (2);"));
+        db.sql(&format!(
+            "CREATE TABLE {name} (id int PRIMARY KEY); INSERT INTO {name} VALUES (1), (2);"
+        ));
         assert_eq!(db.import("dot", &["--table", "a.b"]).ok().records(), 2, "{server:?}");
     }
     let db = Database::new(Server::Postgres, "cases");
@@ -133,7 +143,8 @@ fn a_name_with_a_dot_and_names_that_differ_in_case() {
         "CREATE TABLE t (\"A\" int, a int); INSERT INTO t VALUES (1, 2);
          CREATE TABLE \"T\" (x int); INSERT INTO \"T\" VALUES (5), (6);",
     );
-    let files = db.import("t", &["--table", "t", "--as-parquetfile", "--columns", "a,A"]).ok().read();
+    let files =
+        db.import("t", &["--table", "t", "--as-parquetfile", "--columns", "a,A"]).ok().read();
     assert_eq!(files.names(), ["a", "A"]);
     assert_eq!(files.rows, rows(&[&["2", "1"]]));
     assert_eq!(db.import("T", &["--table", "T"]).ok().records(), 2);
@@ -143,7 +154,8 @@ fn a_name_with_a_dot_and_names_that_differ_in_case() {
 fn generated_columns_are_read_like_others() {
     for server in Server::ALL {
         let db = Database::new(server, "generated");
-        let kinds: &[&str] = if server == Server::Postgres { &["stored"] } else { &["stored", "virtual"] };
+        let kinds: &[&str] =
+            if server == Server::Postgres { &["stored"] } else { &["stored", "virtual"] };
         for kind in kinds {
             db.sql(&format!(
                 "CREATE TABLE g_{kind} (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) {kind}, z int);
@@ -152,7 +164,11 @@ fn generated_columns_are_read_like_others() {
             let out = format!("g_{kind}");
             let files = db.import(&out, &["--table", &out, "--as-parquetfile"]).ok().read();
             assert_eq!(files.names(), ["id", "twice", "z"], "{server:?} {kind}");
-            assert_eq!(files.sorted(), rows(&[&["1", "2", "5"], &["2", "4", "6"]]), "{server:?} {kind}");
+            assert_eq!(
+                files.sorted(),
+                rows(&[&["1", "2", "5"], &["2", "4", "6"]]),
+                "{server:?} {kind}"
+            );
         }
     }
 }
@@ -161,10 +177,12 @@ fn generated_columns_are_read_like_others() {
 fn mysql_invisible_columns_are_named_not_starred() {
     let db = Database::new(Server::MySql, "invisible");
     db.sql("CREATE TABLE i (id int PRIMARY KEY, hidden int INVISIBLE, c int); INSERT INTO i (id, hidden, c) VALUES (1, 2, 3);");
-    let files = db.import("i", &["--table", "i", "--as-parquetfile", "--columns", "id,hidden"]).ok().read();
+    let files =
+        db.import("i", &["--table", "i", "--as-parquetfile", "--columns", "id,hidden"]).ok().read();
     assert_eq!(files.rows, rows(&[&["1", "2"]]));
     let files = db.import("all", &["--table", "i", "--as-parquetfile"]).ok().read();
-    let wanted = if files.names().len() == 3 { rows(&[&["1", "2", "3"]]) } else { rows(&[&["1", "3"]]) };
+    let wanted =
+        if files.names().len() == 3 { rows(&[&["1", "2", "3"]]) } else { rows(&[&["1", "3"]]) };
     assert_eq!(files.rows, wanted);
 }
 
@@ -191,15 +209,22 @@ fn an_empty_table_gives_as_many_files_as_workers() {
             let out = format!("p{workers}");
             let run = db.import(&out, &["--table", "e", "--as-parquetfile", "-m", workers]).ok();
             let files = run.read();
-            assert_eq!((files.files.to_string().as_str(), files.rows.len()), (workers, 0), "{server:?}");
+            assert_eq!(
+                (files.files.to_string().as_str(), files.rows.len()),
+                (workers, 0),
+                "{server:?}"
+            );
             assert_eq!(files.names(), ["id", "t"]);
-            assert!(run.target.join("_SUCCESS").exists() && run.target.join("_manifest.json").exists());
+            assert!(
+                run.target.join("_SUCCESS").exists() && run.target.join("_manifest.json").exists()
+            );
             let run = db.import(&format!("t{workers}"), &["--table", "e", "-m", workers]).ok();
             let names: Vec<_> = part_files(&run.target);
             assert_eq!(names.len().to_string(), workers, "{server:?}");
             assert!(names.iter().all(|p| p.metadata().unwrap().len() == 0), "{server:?}");
         }
-        let none = db.import("none", &["--table", "w", "--where", "id > 5", "--as-parquetfile"]).ok();
+        let none =
+            db.import("none", &["--table", "w", "--where", "id > 5", "--as-parquetfile"]).ok();
         assert_eq!(none.records(), 0);
         assert_eq!(none.read().files, 4);
     }
@@ -216,8 +241,13 @@ fn queries_columns_and_conditions() {
              INSERT INTO o VALUES (10, 1, 1.5), (11, 2, 2.25), (12, 1, NULL), (13, 9, 4);",
         );
         let join = "SELECT o.id, c.name, o.n FROM o JOIN c ON c.id = o.c WHERE $CONDITIONS";
-        let wanted = rows(&[&["10", "Ann", "1.50"], &["11", "it's", "2.25"], &["12", "Ann", "NULL"]]);
-        for flags in [&["-m", "1"][..], &["-m", "4", "--split-by", "o.id"], &["--split-by", "o.id", "-m", "3"]] {
+        let wanted =
+            rows(&[&["10", "Ann", "1.50"], &["11", "it's", "2.25"], &["12", "Ann", "NULL"]]);
+        for flags in [
+            &["-m", "1"][..],
+            &["-m", "4", "--split-by", "o.id"],
+            &["--split-by", "o.id", "-m", "3"],
+        ] {
             let all = [&["-e", join, "--as-parquetfile", "--delete-target-dir"], flags].concat();
             let files = db.import("join", &all).ok().read();
             assert_eq!(files.names(), ["id", "name", "n"], "{server:?}");
@@ -226,13 +256,15 @@ fn queries_columns_and_conditions() {
         let twice = "SELECT c.id, o.id FROM o JOIN c ON c.id = o.c WHERE $CONDITIONS";
         db.import("twice", &["-e", twice, "-m", "1"]).refused(2, &["id"]);
         db.import("no_conditions", &["-e", "SELECT 1 AS a"]).refused(2, &["$CONDITIONS"]);
-        let flags = ["--table", "o", "--columns", "n, id", "--where", "c = 1 OR c = 9", "--as-parquetfile"];
+        let flags =
+            ["--table", "o", "--columns", "n, id", "--where", "c = 1 OR c = 9", "--as-parquetfile"];
         let files = db.import("some", &flags).ok().read();
         assert_eq!(files.names(), ["n", "id"]);
         let wanted = rows(&[&["NULL", "12"], &["1.50", "10"], &["4.00", "13"]]);
         assert_eq!(files.sorted(), wanted, "{server:?}");
         db.import("unknown", &["--table", "o", "--columns", "idd"]).refused(2, &["idd", "id"]);
-        db.import("broken", &["--table", "o", "--where", "nonsense = 1"]).refused_any(&["nonsense"]);
+        db.import("broken", &["--table", "o", "--where", "nonsense = 1"])
+            .refused_any(&["nonsense"]);
     }
 }
 

@@ -40,8 +40,8 @@ impl Proxy {
             connections: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
         let own = shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -77,7 +77,10 @@ impl Drop for Proxy {
 impl Shared {
     fn serve(self: Arc<Self>, client: TcpStream) {
         let Ok(server) = TcpStream::connect(&self.server) else { return };
-        let (mut up_from, mut up_to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        let (mut up_from, mut up_to) = (
+            client.try_clone().expect("a socket can be shared"),
+            server.try_clone().expect("a socket can be shared"),
+        );
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut up_from, &mut up_to);
             let _ = up_to.shutdown(Shutdown::Write);
@@ -110,8 +113,8 @@ impl Shared {
 
 /// A port where somebody listens, accepts and never says a word.
 pub(super) fn silent_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
     std::thread::spawn(move || {
         let mut held = Vec::new();
         for client in listener.incoming().flatten() {
@@ -123,5 +126,5 @@ pub(super) fn silent_port() -> u16 {
 
 /// A port where nobody listens.
 pub(super) fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").port()
 }

@@ -53,7 +53,9 @@ impl Server {
                 port: port.to_string(),
             })
         };
-        parse().unwrap_or_else(|| panic!("{} is no scheme://user:password@host:port/db", self.variable()))
+        parse().unwrap_or_else(|| {
+            panic!("{} is no scheme://user:password@host:port/db", self.variable())
+        })
     }
 
     pub(super) fn socket(self) -> String {
@@ -216,12 +218,12 @@ fn run_client(mut command: Command, script: &str) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|e| panic!("{:?} cannot be started: {e}", command.get_program()));
-    let mut stdin = child.stdin.take().unwrap();
+    let mut stdin = child.stdin.take().expect("it is piped");
     let text = script.to_string();
     // A client may stop reading early; its message says why.
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()).is_ok());
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("it does not panic");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{:?}: {error}\nin {:.2000}", command.get_program(), script);
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -333,7 +335,10 @@ impl Run {
 
     /// All text files, one after the other.
     pub(super) fn text(&self) -> Vec<u8> {
-        part_files(&self.target).into_iter().flat_map(|p| fs::read(p).unwrap()).collect()
+        part_files(&self.target)
+            .into_iter()
+            .flat_map(|p| fs::read(p).expect("the file can be read"))
+            .collect()
     }
 }
 
@@ -341,7 +346,7 @@ impl Run {
 pub(super) fn part_files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir)
         .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
-        .map(|entry| entry.unwrap().path())
+        .map(|entry| entry.expect("an entry").path())
         .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-m-")))
         .collect();
     files.sort();
@@ -453,8 +458,8 @@ fn ask(request: &Value) -> Value {
             .stdout(Stdio::piped())
             .spawn()
             .expect("RSQOOP_TEST_PYTHON is a Python");
-        let stdin = child.stdin.take().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdin = child.stdin.take().expect("it is piped");
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         Mutex::new(Reader { _child: child, stdin, stdout })
     });
     let answer = {

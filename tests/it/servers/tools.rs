@@ -30,7 +30,10 @@ fn eval_prints_sqoops_box() {
         };
         assert_eq!(cells(lines[1]), ["a", "b", "c", "d"]);
         assert_eq!(cells(lines[3]), ["1", "x", "(null)", "7"]);
-        assert_eq!(cells(lines[4]), ["(null)", "abcde", "a text of more than twenty characters", "-5"]);
+        assert_eq!(
+            cells(lines[4]),
+            ["(null)", "abcde", "a text of more than twenty characters", "-5"]
+        );
     }
 }
 
@@ -104,8 +107,16 @@ fn databases_are_listed_one_a_line() {
         let names: Vec<&str> = run.stdout.lines().collect();
         assert!(names.contains(&db.name.as_str()), "{server:?}: {}", run.stdout);
         let standard = if server == Server::Postgres { "template1" } else { "information_schema" };
-        assert!(names.iter().any(|n| n.eq_ignore_ascii_case(standard)), "{server:?}: {}", run.stdout);
-        assert!(names.iter().all(|n| n.trim() == *n && !n.is_empty()), "{server:?}: {}", run.stdout);
+        assert!(
+            names.iter().any(|n| n.eq_ignore_ascii_case(standard)),
+            "{server:?}: {}",
+            run.stdout
+        );
+        assert!(
+            names.iter().all(|n| n.trim() == *n && !n.is_empty()),
+            "{server:?}: {}",
+            run.stdout
+        );
     }
 }
 
@@ -121,12 +132,20 @@ fn a_plan_says_what_would_run_and_changes_nothing() {
         let target = db.path("out").display().to_string();
         let flags = ["--table", "t", "--target-dir", &target, "--as-parquetfile", "-m", "2"];
         let url = db.url();
-        let text = db.rsqoop(&[&["plan", "import", "--connect", &url], &flags[..]].concat()).ok().stdout;
+        let text =
+            db.rsqoop(&[&["plan", "import", "--connect", &url], &flags[..]].concat()).ok().stdout;
         let native = if server == Server::Postgres { "character varying(9)" } else { "varchar(9)" };
-        for word in ["id", native, "STRING", "primary key", "part-m-00000.parquet", "part-m-00001.parquet"] {
-            assert!(text.to_lowercase().contains(&word.to_lowercase()), "{server:?}: {word} in\n{text}");
+        for word in
+            ["id", native, "STRING", "primary key", "part-m-00000.parquet", "part-m-00001.parquet"]
+        {
+            assert!(
+                text.to_lowercase().contains(&word.to_lowercase()),
+                "{server:?}: {word} in\n{text}"
+            );
         }
-        let json = db.rsqoop(&[&["import", "--connect", &url, "--dry-run", "--json"], &flags[..]].concat()).ok();
+        let json = db
+            .rsqoop(&[&["import", "--connect", &url, "--dry-run", "--json"], &flags[..]].concat())
+            .ok();
         let plan: serde_json::Value = serde_json::from_str(&json.stdout).expect("a plan in JSON");
         assert_eq!(plan["workers"], 2);
         assert_eq!(plan["files"].as_array().map(Vec::len), Some(2));

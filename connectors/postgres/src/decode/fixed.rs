@@ -19,25 +19,23 @@ pub(crate) const EPOCH_DAYS: i32 = 10_957;
 pub(crate) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// Decodes one value of a fixed width.
-type Decode<T, const N: usize> =
-    fn([u8; N]) -> Result<<T as ArrowPrimitiveType>::Native, &'static str>;
-
-struct Fixed<T: ArrowPrimitiveType, const N: usize> {
-    decode: Decode<T, N>,
+/// A column of primitive values; `F` decodes one, and is a type of its own so that the loop holds
+/// no call.
+struct Fixed<T: ArrowPrimitiveType, const N: usize, F> {
+    decode: F,
     data_type: DataType,
     values: Vec<T::Native>,
     nulls: NullBufferBuilder,
 }
 
-impl<T: ArrowPrimitiveType, const N: usize> Fixed<T, N> {
-    fn boxed(data_type: DataType, decode: Decode<T, N>) -> Box<dyn Column> {
-        Box::new(Fixed::<T, N> {
-            decode,
-            data_type,
-            values: Vec::new(),
-            nulls: NullBufferBuilder::new(0),
-        })
+impl<T, const N: usize, F> Fixed<T, N, F>
+where
+    T: ArrowPrimitiveType,
+    F: Fn([u8; N]) -> Result<T::Native, &'static str> + 'static,
+{
+    fn boxed(data_type: DataType, decode: F) -> Box<dyn Column> {
+        let (values, nulls) = (Vec::new(), NullBufferBuilder::new(0));
+        Box::new(Fixed::<T, N, F> { decode, data_type, values, nulls })
     }
 }
 
@@ -49,7 +47,11 @@ fn exact<const N: usize>(at: usize, bytes: &[u8]) -> Result<[u8; N], Refused> {
     })
 }
 
-impl<T: ArrowPrimitiveType, const N: usize> Column for Fixed<T, N> {
+impl<T, const N: usize, F> Column for Fixed<T, N, F>
+where
+    T: ArrowPrimitiveType,
+    F: Fn([u8; N]) -> Result<T::Native, &'static str>,
+{
     fn append(&mut self, data: &[u8], spans: &[Span]) -> Result<(), Refused> {
         self.values.reserve(spans.len());
         for (at, span) in spans.iter().enumerate() {
@@ -82,35 +84,35 @@ impl<T: ArrowPrimitiveType, const N: usize> Column for Fixed<T, N> {
 }
 
 pub(super) fn int16() -> Box<dyn Column> {
-    Fixed::<Int16Type, 2>::boxed(DataType::Int16, |b| Ok(i16::from_be_bytes(b)))
+    Fixed::<Int16Type, 2, _>::boxed(DataType::Int16, |b| Ok(i16::from_be_bytes(b)))
 }
 
 pub(super) fn int32() -> Box<dyn Column> {
-    Fixed::<Int32Type, 4>::boxed(DataType::Int32, |b| Ok(i32::from_be_bytes(b)))
+    Fixed::<Int32Type, 4, _>::boxed(DataType::Int32, |b| Ok(i32::from_be_bytes(b)))
 }
 
 pub(super) fn int64() -> Box<dyn Column> {
-    Fixed::<Int64Type, 8>::boxed(DataType::Int64, |b| Ok(i64::from_be_bytes(b)))
+    Fixed::<Int64Type, 8, _>::boxed(DataType::Int64, |b| Ok(i64::from_be_bytes(b)))
 }
 
 pub(super) fn oid() -> Box<dyn Column> {
-    Fixed::<UInt32Type, 4>::boxed(DataType::UInt32, |b| Ok(u32::from_be_bytes(b)))
+    Fixed::<UInt32Type, 4, _>::boxed(DataType::UInt32, |b| Ok(u32::from_be_bytes(b)))
 }
 
 pub(super) fn float32() -> Box<dyn Column> {
-    Fixed::<Float32Type, 4>::boxed(DataType::Float32, |b| Ok(f32::from_be_bytes(b)))
+    Fixed::<Float32Type, 4, _>::boxed(DataType::Float32, |b| Ok(f32::from_be_bytes(b)))
 }
 
 pub(super) fn float64() -> Box<dyn Column> {
-    Fixed::<Float64Type, 8>::boxed(DataType::Float64, |b| Ok(f64::from_be_bytes(b)))
+    Fixed::<Float64Type, 8, _>::boxed(DataType::Float64, |b| Ok(f64::from_be_bytes(b)))
 }
 
 pub(super) fn date() -> Box<dyn Column> {
-    Fixed::<Date32Type, 4>::boxed(DataType::Date32, |b| unix_days(i32::from_be_bytes(b)))
+    Fixed::<Date32Type, 4, _>::boxed(DataType::Date32, |b| unix_days(i32::from_be_bytes(b)))
 }
 
 pub(super) fn time() -> Box<dyn Column> {
-    Fixed::<Time64MicrosecondType, 8>::boxed(Time64MicrosecondType::DATA_TYPE, |b| {
+    Fixed::<Time64MicrosecondType, 8, _>::boxed(Time64MicrosecondType::DATA_TYPE, |b| {
         match i64::from_be_bytes(b) {
             DAY_MICROS => Err("the time 24:00:00 lies outside a day's range"),
             time if (0..DAY_MICROS).contains(&time) => Ok(time),
@@ -120,7 +122,7 @@ pub(super) fn time() -> Box<dyn Column> {
 }
 
 pub(super) fn timestamp(zone: Option<Arc<str>>) -> Box<dyn Column> {
-    Fixed::<TimestampMicrosecondType, 8>::boxed(
+    Fixed::<TimestampMicrosecondType, 8, _>::boxed(
         DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, zone),
         |b| unix_micros(i64::from_be_bytes(b)),
     )

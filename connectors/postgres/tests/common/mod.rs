@@ -3,7 +3,8 @@
 //! They want a throw-away PostgreSQL: `RSQOOP_TEST_PG` is the URL of a superuser on it, and
 //! `RSQOOP_TEST_CERTS` a folder with `ca.crt`, `other-ca.crt`, `client.crt` and `client.key`. Over
 //! TCP on 127.0.0.1, at the same port, it must know `app` and `tls` (password `pw`; `tls` only with
-//! TLS) and `cert` (client certificate). Without them the tests fail: a skipped test proves nothing.
+//! TLS) and `cert` (client certificate). `RSQOOP_TEST_WRONG_HOST` is another address of it, which its
+//! certificate does not name. Without them the tests fail: a skipped test proves nothing.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
@@ -32,12 +33,12 @@ pub(crate) fn cert(name: &str) -> PathBuf {
 }
 
 pub(crate) fn target(url: &str) -> ConnectTarget {
-    ConnectTarget::parse(url).unwrap()
+    ConnectTarget::parse(url).expect("a URL that can be parsed")
 }
 
 /// A session of the superuser.
 pub(crate) fn session() -> Box<dyn Session> {
-    Postgres.connect(&target(&superuser_url())).unwrap()
+    Postgres.connect(&target(&superuser_url())).expect("the server of the tests answers")
 }
 
 /// The port of the server and the database of the superuser's URL.
@@ -63,9 +64,14 @@ pub(crate) fn tcp_url(user: &str, params: &str) -> String {
 /// A session with a fresh schema of its own as default.
 pub(crate) fn in_schema(name: &str) -> Box<dyn Session> {
     let mut session = session();
-    session.execute(&format!("DROP SCHEMA IF EXISTS {name} CASCADE")).unwrap();
-    session.execute(&format!("CREATE SCHEMA {name}")).unwrap();
-    session.execute(&format!("SET search_path = {name}")).unwrap();
+    run(
+        &mut *session,
+        &[
+            &format!("DROP SCHEMA IF EXISTS {name} CASCADE"),
+            &format!("CREATE SCHEMA {name}"),
+            &format!("SET search_path = {name}"),
+        ],
+    );
     session
 }
 

@@ -45,7 +45,7 @@ fn expand(text: &str) -> String {
         "{spaced bytes}" => bytes().collect::<Vec<_>>().join(" "),
         _ => match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')?.split_once('*')) {
             Some((piece, count)) if count.parse::<usize>().is_ok() => {
-                piece.repeat(count.parse().unwrap())
+                piece.repeat(count.parse().expect("checked before"))
             }
             _ => text.to_string(),
         },
@@ -68,7 +68,11 @@ fn create(db: &Database, setup: &str, columns: &[Column], table_options: &str) -
             Some(value) => value.sql.replace("{bytes}", &expand("{bytes}")),
         });
         let values: Vec<String> = values.collect();
-        sql.push_str(&format!("INSERT INTO all_types VALUES ({}, {});\n", row + 1, values.join(", ")));
+        sql.push_str(&format!(
+            "INSERT INTO all_types VALUES ({}, {});\n",
+            row + 1,
+            values.join(", ")
+        ));
     }
     db.sql(&sql);
     rows
@@ -106,7 +110,11 @@ fn check_parquet(run: &Run, columns: &[Column], rows: usize) {
             let wanted = column.values.get(row).map(|v| expand(v.parquet));
             if found[index + 1] != wanted {
                 let what = format!("{} {} row {}", name(index), column.ddl, row + 1);
-                wrong.push(format!("{what}: {:.300?}, expected {:.300?}", found[index + 1], wanted));
+                wrong.push(format!(
+                    "{what}: {:.300?}, expected {:.300?}",
+                    found[index + 1],
+                    wanted
+                ));
             }
         }
     }

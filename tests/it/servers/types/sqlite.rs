@@ -13,8 +13,11 @@ fn copy(column: &Column) -> Column {
     Column { ddl: column.ddl, parquet: column.parquet, values: column.values }
 }
 
-const INTEGERS: &[Value] =
-    &[same("-9223372036854775808", "-9223372036854775808"), same("9223372036854775807", "9223372036854775807"), same("0", "0")];
+const INTEGERS: &[Value] = &[
+    same("-9223372036854775808", "-9223372036854775808"),
+    same("9223372036854775807", "9223372036854775807"),
+    same("0", "0"),
+];
 
 const DOUBLES: &[Value] = &[
     // SQLite itself forgets the sign of a zero.
@@ -34,12 +37,25 @@ const NUMBERS: &[Column] = &[
     column("unsigned big int", "INT64", INTEGERS),
     column("real", "DOUBLE", DOUBLES),
     column("double precision", "DOUBLE", DOUBLES),
-    column("float", "DOUBLE", &[v("1", "1.0", "1.0"), v("9007199254740992", "9007199254740992.0", "9.007199254740992E15")]),
+    column(
+        "float",
+        "DOUBLE",
+        &[
+            v("1", "1.0", "1.0"),
+            v("9007199254740992", "9007199254740992.0", "9.007199254740992E15"),
+        ],
+    ),
     column("boolean", "BOOLEAN", &[same("0", "false"), same("1", "true"), same("true", "true")]),
     column(
         "decimal(10,2)",
         "INT64 DECIMAL(10,2)",
-        &[same("0", "0.00"), same("-12345678.9", "-12345678.90"), same("'99999999.99'", "99999999.99"), same("0.1", "0.10"), same("-0.01", "-0.01")],
+        &[
+            same("0", "0.00"),
+            same("-12345678.9", "-12345678.90"),
+            same("'99999999.99'", "99999999.99"),
+            same("0.1", "0.10"),
+            same("-0.01", "-0.01"),
+        ],
     ),
     column("decimal(5)", "INT32 DECIMAL(5,0)", &[same("-99999", "-99999"), same("99999", "99999")]),
     column(
@@ -52,30 +68,54 @@ const NUMBERS: &[Column] = &[
         "FIXED_LEN_BYTE_ARRAY(16) DECIMAL(38,0)",
         &[same("9223372036854775807", "9223372036854775807"), same("-1", "-1")],
     ),
-    column("numeric(76,2)", "FIXED_LEN_BYTE_ARRAY(32) DECIMAL(76,2)", &[same("12.5", "12.50"), same("-9223372036854775808", "-9223372036854775808.00")]),
-    column("numeric", "BYTE_ARRAY STRING", &[same("1.5", "1.5"), same("12", "12"), same("'abc'", "abc")]),
+    column(
+        "numeric(76,2)",
+        "FIXED_LEN_BYTE_ARRAY(32) DECIMAL(76,2)",
+        &[same("12.5", "12.50"), same("-9223372036854775808", "-9223372036854775808.00")],
+    ),
+    column(
+        "numeric",
+        "BYTE_ARRAY STRING",
+        &[same("1.5", "1.5"), same("12", "12"), same("'abc'", "abc")],
+    ),
 ];
 
 const TIMES: &[Column] = &[
     column(
         "date",
         "INT32 DATE",
-        &[same("'0001-01-01'", "0001-01-01"), same("'9999-12-31'", "9999-12-31"), same("'1970-01-01'", "1970-01-01"), same("'1582-10-10'", "1582-10-10")],
+        &[
+            same("'0001-01-01'", "0001-01-01"),
+            same("'9999-12-31'", "9999-12-31"),
+            same("'1970-01-01'", "1970-01-01"),
+            same("'1582-10-10'", "1582-10-10"),
+        ],
     ),
     column(
         "datetime",
         "INT64 TIMESTAMP(us,local)",
         &[
             v("'0001-01-01 00:00:00'", "0001-01-01 00:00:00.000000", "0001-01-01 00:00:00.0"),
-            v("'9999-12-31 23:59:59.999999'", "9999-12-31 23:59:59.999999", "9999-12-31 23:59:59.999999"),
+            v(
+                "'9999-12-31 23:59:59.999999'",
+                "9999-12-31 23:59:59.999999",
+                "9999-12-31 23:59:59.999999",
+            ),
             v("'1969-12-31T23:59:59.5'", "1969-12-31 23:59:59.500000", "1969-12-31 23:59:59.5"),
         ],
     ),
-    column("timestamp", "INT64 TIMESTAMP(us,local)", &[v("'2024-02-29 12:34:56.001'", "2024-02-29 12:34:56.001000", "2024-02-29 12:34:56.001")]),
+    column(
+        "timestamp",
+        "INT64 TIMESTAMP(us,local)",
+        &[v("'2024-02-29 12:34:56.001'", "2024-02-29 12:34:56.001000", "2024-02-29 12:34:56.001")],
+    ),
     column(
         "time",
         "INT64 TIME(us,local)",
-        &[v("'00:00:00'", "00:00:00.000000", "00:00:00"), v("'23:59:59.999999'", "23:59:59.999999", "23:59:59.999999")],
+        &[
+            v("'00:00:00'", "00:00:00.000000", "00:00:00"),
+            v("'23:59:59.999999'", "23:59:59.999999", "23:59:59.999999"),
+        ],
     ),
 ];
 
@@ -87,13 +127,20 @@ const TEXTS: &[Column] = &[
             same("''", ""),
             same("'null'", "null"),
             same("'\\N'", "\\N"),
-            same("'tab' || char(9) || 'line' || char(10) || char(13) || 'q''\"'", "tab\tline\n\rq'\""),
+            same(
+                "'tab' || char(9) || 'line' || char(10) || char(13) || 'q''\"'",
+                "tab\tline\n\rq'\"",
+            ),
             same("'žluťoučký 漢字 😀'", "žluťoučký 漢字 😀"),
             same("replace(hex(zeroblob(35000)), '0', 'x')", "{x*70000}"),
             same("'nul' || char(0) || 'end'", "nul\0end"),
         ],
     ),
-    column("varchar(3)", "BYTE_ARRAY STRING", &[same("'longer than three'", "longer than three"), same("12", "12")]),
+    column(
+        "varchar(3)",
+        "BYTE_ARRAY STRING",
+        &[same("'longer than three'", "longer than three"), same("12", "12")],
+    ),
     column("native character(7)", "BYTE_ARRAY STRING", &[same("'a  '", "a  ")]),
     column("clob", "BYTE_ARRAY STRING", &[same("'c'", "c")]),
     column(
@@ -106,7 +153,11 @@ const TEXTS: &[Column] = &[
         ],
     ),
     column("varbinary(4)", "BYTE_ARRAY", &[v("x'0102030405'", "0102030405", "01 02 03 04 05")]),
-    column("json", "BYTE_ARRAY JSON", &[same("'{\"b\":1, \"a\" : [null]}'", "{\"b\":1, \"a\" : [null]}")]),
+    column(
+        "json",
+        "BYTE_ARRAY JSON",
+        &[same("'{\"b\":1, \"a\" : [null]}'", "{\"b\":1, \"a\" : [null]}")],
+    ),
     column(
         "uuid",
         "FIXED_LEN_BYTE_ARRAY(16) UUID",
@@ -115,6 +166,15 @@ const TEXTS: &[Column] = &[
             same("'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF'", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
         ],
     ),
-    column("any", "BYTE_ARRAY STRING", &[same("1", "1"), same("1.5", "1.5"), same("'x'", "x"), same("-9223372036854775808", "-9223372036854775808")]),
+    column(
+        "any",
+        "BYTE_ARRAY STRING",
+        &[
+            same("1", "1"),
+            same("1.5", "1.5"),
+            same("'x'", "x"),
+            same("-9223372036854775808", "-9223372036854775808"),
+        ],
+    ),
     column("colour", "BYTE_ARRAY STRING", &[same("'red'", "red")]),
 ];
