@@ -135,10 +135,7 @@ mod tests {
     #[test]
     fn hints_name_what_is_near_or_all_there_is() {
         let known = ["orders".to_string(), "customers".to_string(), "Order_Items".to_string()];
-        assert_eq!(
-            hint_of("ordres", &known, "tables there"),
-            "did you mean orders?"
-        );
+        assert_eq!(hint_of("ordres", &known, "tables there"), "did you mean orders?");
         assert_eq!(
             hint_of("zzz", &known, "tables there"),
             "tables there: orders, customers, Order_Items"

@@ -15,7 +15,7 @@
 //!
 //! This crate deliberately knows no file format, no thread pool, no command line and no async
 //! runtime. `connectors/memory` is the smallest complete connector and the template to copy; the
-//! behaviour suite in [`testkit`](crate::testkit) (feature `testkit`) tells when a new one is done.
+//! behaviour suite in the module `testkit` (feature `testkit`) tells when a new one is done.
 //!
 //! ```
 //! use rsqoop_connector::{ConnectTarget, Location};

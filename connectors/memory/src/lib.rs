@@ -36,7 +36,7 @@
 //! |---|---|
 //! | `lib.rs` | the [`Connector`]: name, URL schemes, [`Capabilities`], how a session is opened |
 //! | `config.rs` | which parts and parameters of a URL it knows; contacts nothing |
-//! | `error.rs` | how the driver's errors become [`Error`](rsqoop_connector::Error)s of the right kind |
+//! | `error.rs` | how the driver's errors become [`Error`]s of the right kind |
 //! | `types.rs` | native type → Arrow type and [`ColumnKind`](rsqoop_connector::ColumnKind); identical or refused |
 //! | `dialect.rs` | quoting of names and literals; pure |
 //! | `session.rs` | catalogue questions, snapshot, interrupt; delegates the two loops |
