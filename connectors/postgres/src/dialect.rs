@@ -41,7 +41,10 @@ impl Dialect for PostgresDialect {
     }
 
     fn read_expr(&self, column: &ColumnInfo, expr: &str) -> String {
-        format!("{expr}{}", types::read_cast(column.native_code))
+        match types::read_cast(column.native_code) {
+            "::text" => own_text(column, expr),
+            cast => format!("{expr}{cast}"),
+        }
     }
 
     fn text_expr(&self, column: &ColumnInfo, expr: &str) -> String {
@@ -50,8 +53,18 @@ impl Dialect for PostgresDialect {
         if text && types::read_cast(column.native_code).is_empty() {
             expr.to_string()
         } else {
-            format!("{expr}::text")
+            own_text(column, expr)
         }
+    }
+}
+
+/// The server's own text of a value. The cast of an `inet` always adds the mask, which its own
+/// output leaves out for a single host.
+fn own_text(column: &ColumnInfo, expr: &str) -> String {
+    if types::oid_of(column.native_code) == types::oid::INET {
+        format!("pg_catalog.inet_out({expr})::text")
+    } else {
+        format!("{expr}::text")
     }
 }
 

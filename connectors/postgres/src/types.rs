@@ -23,6 +23,7 @@ pub(crate) mod oid {
     pub(crate) const JSON: u32 = 114;
     pub(crate) const FLOAT4: u32 = 700;
     pub(crate) const FLOAT8: u32 = 701;
+    pub(crate) const INET: u32 = 869;
     pub(crate) const BPCHAR: u32 = 1042;
     pub(crate) const VARCHAR: u32 = 1043;
     pub(crate) const DATE: u32 = 1082;
