@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -111,6 +111,7 @@ impl Engine {
     pub fn plan(&self, job: &JobSpec, control: &RunControl) -> Result<Plan> {
         job.validate()?;
         check_target(&job.target, job.existing)?;
+        earlier_manifest(job, &job.target)?;
         let mut session = self.connect(&job.source, control)?;
         control.enter(Phase::Planning);
         let server = session.server()?;
@@ -198,6 +199,7 @@ impl Engine {
     fn import(&self, job: &JobSpec, control: &Arc<RunControl>, report: &mut Report) -> Result<()> {
         job.validate()?;
         check_target(&job.target, job.existing)?;
+        earlier_manifest(job, &job.target)?;
         let mut keeper = self.connect(&job.source, control)?;
         control.watch(keeper.interrupter());
         control.enter(Phase::Planning);
@@ -379,18 +381,25 @@ fn write_manifest(
         })
         .collect();
     let mut manifest = Manifest::new(run, files);
-    if job.existing == Existing::Append {
-        let path = staging.target.join(MANIFEST_NAME);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => manifest = manifest.after(Manifest::parse(&text)?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(write_error(error).context("file", path.display().to_string()));
-            }
-        }
+    if let Some(earlier) = earlier_manifest(job, &staging.target)? {
+        manifest = manifest.after(earlier);
     }
     local::write_durably(&staging.dir.join(MANIFEST_NAME), manifest.to_json().as_bytes())?;
     local::write_durably(&staging.dir.join(SUCCESS_NAME), b"")
+}
+
+/// The manifest that `--append` adds to; Sqoop's own directories have none.
+fn earlier_manifest(job: &JobSpec, target: &Path) -> Result<Option<Manifest>> {
+    if job.existing != Existing::Append {
+        return Ok(None);
+    }
+    let path = target.join(MANIFEST_NAME);
+    let in_file = |error: Error| error.context("file", path.display().to_string());
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Manifest::parse(&text).map(Some).map_err(in_file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(in_file(write_error(error))),
+    }
 }
 
 /// The first free part number: Sqoop's `--append` goes on counting.
@@ -428,7 +437,7 @@ fn part_names(job: &JobSpec, first: usize, count: usize) -> Vec<String> {
     (first..first + count).map(|n| plan::part_name(n, &job.format)).collect()
 }
 
-fn file_name(path: &std::path::Path) -> String {
+fn file_name(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 

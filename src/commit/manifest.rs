@@ -64,6 +64,12 @@ pub struct ManifestFile {
     pub run_id: String,
 }
 
+/// What every version of the manifest has.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
 impl Manifest {
     /// The manifest of one run.
     pub(crate) fn new(run: ManifestRun, files: Vec<ManifestFile>) -> Self {
@@ -95,11 +101,12 @@ impl Manifest {
         let bad = |why: String| {
             Error::new(ErrorKind::Storage, format!("the target's manifest cannot be used: {why}"))
         };
-        let manifest: Manifest = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-        if manifest.version > MANIFEST_VERSION {
-            return Err(bad(format!("its version {} is newer than this rsqoop", manifest.version)));
+        // The version comes first: a newer form may lack what this one needs.
+        let form: Form = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+        if form.version > MANIFEST_VERSION {
+            return Err(bad(format!("its version {} is newer than this rsqoop", form.version)));
         }
-        Ok(manifest)
+        serde_json::from_str(text).map_err(|e| bad(e.to_string()))
     }
 
     /// The file's text.

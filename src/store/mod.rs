@@ -6,6 +6,10 @@ use std::io;
 
 use rsqoop_connector::{Error, ErrorKind};
 
+/// Too many open files, in this process or on the whole machine.
+const OPEN_FILES: [i32; 2] =
+    [rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
+
 /// A failed write, told from what the user can do about it.
 pub(crate) fn write_error(error: io::Error) -> Error {
     let hint = match error.kind() {
@@ -17,6 +21,9 @@ pub(crate) fn write_error(error: io::Error) -> Error {
         }
         io::ErrorKind::FileTooLarge => {
             "the file system or a limit (ulimit -f) ends here; use more part files (-m) or another place"
+        }
+        _ if error.raw_os_error().is_some_and(|code| OPEN_FILES.contains(&code)) => {
+            "use fewer workers (-m), or allow more open files (ulimit -n)"
         }
         _ => "look at the disk behind the target directory; nothing was published",
     };

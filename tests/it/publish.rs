@@ -116,6 +116,49 @@ fn append_works_on_an_absent_target_and_on_files_of_others() {
 }
 
 #[test]
+fn append_refuses_a_manifest_it_does_not_understand_before_it_reads() {
+    let dir = Dir::with_db(TABLES);
+    dir.import("t", &["--target-dir", "out"]);
+    for (text, message) in [
+        ("{\"version\": 99, \"shards\": []}", "its version 99 is newer than this rsqoop"),
+        ("{\"version\": 1}", "missing field"),
+        ("", "EOF while parsing"),
+    ] {
+        fs::write(dir.path("out/_manifest.json"), text).unwrap();
+        let before = dir.listing();
+        // The database is not even looked for.
+        let args = ["import", "--connect", "sqlite:no.db", "--table", "t", "--target-dir", "out"];
+        let run = dir.run(&[&args[..], &["--append"]].concat());
+        assert_eq!(run.status, 1, "{}", run.stderr);
+        assert!(run.stderr.contains("the target's manifest cannot be used"), "{}", run.stderr);
+        assert!(run.stderr.contains(message), "{}", run.stderr);
+        assert!(run.stderr.contains("  file: out/_manifest.json\n"), "{}", run.stderr);
+        assert_eq!(dir.listing(), before);
+    }
+}
+
+#[test]
+fn too_few_open_files_is_a_clear_error() {
+    let dir = Dir::with_db(TABLES);
+    let before = dir.listing();
+    for limit in [12, 20, 40] {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("ulimit -n {limit}; exec \"$0\" import --connect sqlite:t.db --table t --target-dir out -m 60"),
+            env!("CARGO_BIN_EXE_rsqoop"),
+        ]);
+        clean_environment(&mut command);
+        command.current_dir(dir.root());
+        let run = run(command);
+        assert!([1, 3].contains(&run.status), "{limit}: {} {}", run.status, run.stderr);
+        assert!(run.stderr.contains("open"), "{limit}: {}", run.stderr);
+        assert!(run.stderr.lines().count() < 20, "{}", run.stderr);
+        assert_eq!(dir.listing(), before, "{limit}");
+    }
+}
+
+#[test]
 fn a_failed_run_leaves_no_trace() {
     let dir = Dir::with_db(TABLES);
     let before = dir.listing();

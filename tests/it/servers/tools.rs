@@ -40,8 +40,11 @@ fn eval_prints_sqoops_box() {
 #[test]
 fn eval_pads_to_the_jdbc_drivers_widths() {
     let db = Database::new(Server::Postgres, "widths");
-    let sql = "SELECT 1 AS i, 'ab'::varchar(5) AS v, true AS b, 5000000000 AS l, NULL::text AS t, \
-               timestamp '2024-01-02 03:04:05.6' AS ts";
+    db.sql(
+        "CREATE TABLE w (i int, v varchar(5), b boolean, l bigint, t text, ts timestamp);
+         INSERT INTO w VALUES (1, 'ab', true, 5000000000, NULL, '2024-01-02 03:04:05.6');",
+    );
+    let sql = "SELECT i, v, b, l, t, ts FROM w";
     let run = tool(&db, "eval", &["--query", sql]).ok();
     // Widths: int 11, varchar(5) 5, bool 1, bigint 20, text and timestamp cut to 20; a border of 3 + width each and 1.
     let border = "-".repeat(11 + 5 + 1 + 20 + 20 + 20 + 6 * 3 + 1);
