@@ -12,7 +12,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rsqoop_connector::{Error, ErrorKind, Result, Secret};
+use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Result, Secret};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 /// Tells the restarted program where its password is: `FD,ORIGIN`.
@@ -127,7 +127,8 @@ fn take_secret(args: &[OsString]) -> Option<(Vec<OsString>, Secret, Origin)> {
 fn clean_url(url: &OsString, found: &mut Option<Secret>, prefix: &str) -> OsString {
     match url.to_str().and_then(split_url) {
         Some((clean, secret)) => {
-            *found = Some(secret);
+            // Even without a password the arguments have changed, and the program starts again.
+            *found = Some(secret.unwrap_or_else(|| Secret::new("")));
             OsString::from(format!("{prefix}{clean}"))
         }
         None => {
@@ -138,9 +139,13 @@ fn clean_url(url: &OsString, found: &mut Option<Secret>, prefix: &str) -> OsStri
     }
 }
 
-/// A URL without its password, and the password decoded; `None` when it has none.
-fn split_url(url: &str) -> Option<(String, Secret)> {
-    let secret = rsqoop_connector::ConnectTarget::parse(url).ok()?.password?;
+/// A URL without its password, and the password decoded; `None` when it has none. Passwords of key
+/// stores leave it too: none of the connectors has a use for them.
+fn split_url(url: &str) -> Option<(String, Option<Secret>)> {
+    let target = ConnectTarget::parse(url).ok()?;
+    if target.password.is_none() && !target.params.iter().any(|(k, _)| is_secret(k)) {
+        return None;
+    }
     let (base, query) = match url.split_once('?') {
         Some((base, query)) => (base, Some(query)),
         None => (url, None),
@@ -159,10 +164,14 @@ fn split_url(url: &str) -> Option<(String, Secret)> {
     let kept: Vec<&str> = query
         .unwrap_or("")
         .split('&')
-        .filter(|p| !p.is_empty() && p.split('=').next() != Some("password"))
+        .filter(|p| !p.is_empty() && !p.split('=').next().is_some_and(is_secret))
         .collect();
     let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-    Some((format!("{base}{query}"), secret))
+    Some((format!("{base}{query}"), target.password))
+}
+
+fn is_secret(name: &str) -> bool {
+    ConnectTarget::is_secret_param(name)
 }
 
 #[cfg(test)]

@@ -75,7 +75,9 @@ impl ConnectArgs {
         if let Some(password) = &self.password {
             return Ok(Some(Secret::new(password.clone())));
         }
-        if let Some((secret, Origin::Url)) = handed_over {
+        if let Some((secret, Origin::Url)) = handed_over
+            && !secret.expose().is_empty()
+        {
             return Ok(Some(secret));
         }
         if target.password.is_some() {

@@ -41,7 +41,7 @@ pub(crate) fn ranges(key: &SplitKey, bounds: &Bounds, wish: SplitWish) -> Result
             if wish.limit > 0 {
                 return Err(Error::new(
                     ErrorKind::Usage,
-                    "--split-limit works on integer, decimal, date and timestamp keys only",
+                    "--split-limit needs a key that the database stores as a number, date or timestamp",
                 )
                 .context("split by", key.expr.clone())
                 .hint("leave --split-limit out, or split by another column"));

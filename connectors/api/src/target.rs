@@ -193,7 +193,7 @@ impl ConnectTarget {
     fn take_credentials(&mut self) {
         let mut kept = Vec::with_capacity(self.params.len());
         for (key, value) in std::mem::take(&mut self.params) {
-            match key.as_str() {
+            match key.to_ascii_lowercase().as_str() {
                 KEY_USER => self.user = Some(value),
                 KEY_PASSWORD => self.password = Some(Secret::new(value)),
                 _ => kept.push((key, value)),
@@ -235,6 +235,11 @@ impl ConnectTarget {
                 format!("the URL parameter {} must be true or false, not {text:?}", names[0]),
             )),
         }
+    }
+
+    /// Whether a parameter of this name holds a secret of its own (a key store's password).
+    pub fn is_secret_param(name: &str) -> bool {
+        name.to_ascii_lowercase().contains(KEY_PASSWORD)
     }
 
     /// The URL without password, for messages, manifests and reports. Parameters are shown only by
