@@ -1,25 +1,23 @@
 //! The engine: finds the connector, plans, reads under one snapshot, verifies, publishes.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rsqoop_connector::{
     ConnectTarget, Connector, Error, ErrorKind, Result, Session, SnapshotId, SnapshotOp,
 };
 
-use crate::commit::manifest::{Manifest, ManifestColumn, ManifestFile, ManifestRun};
+use crate::commit::manifest::Manifest;
 use crate::commit::staging::{Staging, check_target};
-use crate::commit::{MANIFEST_NAME, SUCCESS_NAME, publish};
-use crate::format::parquet::footer_rows;
-use crate::job::{Existing, Format, JobSpec};
-use crate::plan::{self, Draft, Plan, Prepared};
+use crate::commit::{dataset, publish};
+use crate::job::{Format, JobSpec};
+use crate::plan::{self, Draft, Plan};
 use crate::report::{REPORT_VERSION, Report, ReportError, ReportFile, ReportSplit};
 use crate::run::control::{Phase, RunControl};
 use crate::run::{self, Outcome};
-use crate::store::{local, write_error};
+use crate::verify::verify;
 
 /// Runs jobs with the connectors it knows.
 ///
@@ -111,7 +109,7 @@ impl Engine {
     pub fn plan(&self, job: &JobSpec, control: &RunControl) -> Result<Plan> {
         job.validate()?;
         check_target(&job.target, job.existing)?;
-        earlier_manifest(job, &job.target)?;
+        let earlier = dataset::earlier_manifest(job, &job.target)?;
         let mut session = self.connect(&job.source, control)?;
         control.enter(Phase::Planning);
         let server = session.server()?;
@@ -124,8 +122,9 @@ impl Engine {
         } else {
             "none: the database has no shared snapshots".to_string()
         };
+        warn_of_changes(earlier.as_ref(), &plan::plan_columns(&draft.columns), control);
         let (prepared, notes) = draft.finish(job, &mut *session)?;
-        let first = next_part_number(job)?;
+        let first = dataset::next_part_number(job)?;
         Ok(Plan {
             source: job.source.redacted(),
             server: format!("{} {}", server.product, server.version),
@@ -139,7 +138,7 @@ impl Engine {
             snapshot,
             target: job.target.display().to_string(),
             format: format_label(&job.format),
-            files: part_names(job, first, prepared.workers),
+            files: dataset::part_names(job, first, prepared.workers),
             estimated_rows: rows,
             estimated_bytes: bytes,
             notes,
@@ -199,7 +198,7 @@ impl Engine {
     fn import(&self, job: &JobSpec, control: &Arc<RunControl>, report: &mut Report) -> Result<()> {
         job.validate()?;
         check_target(&job.target, job.existing)?;
-        earlier_manifest(job, &job.target)?;
+        let earlier = dataset::earlier_manifest(job, &job.target)?;
         let mut keeper = self.connect(&job.source, control)?;
         control.watch(keeper.interrupter());
         control.enter(Phase::Planning);
@@ -211,6 +210,7 @@ impl Engine {
         let (rows, columns) = (draft.info.estimated_rows, plan::plan_columns(&draft.columns));
         let mut staging = Staging::open(&job.target, job.existing, &report.run_id)?;
         let mut readers = self.open_readers(job, control, keeper, &draft)?;
+        warn_of_changes(earlier.as_ref(), &columns, control);
         report.snapshot = readers.snapshot.as_ref().map(ToString::to_string);
         let (prepared, notes) = draft.finish(job, &mut *readers.sessions[0])?;
         for note in notes {
@@ -220,22 +220,23 @@ impl Engine {
         control.check()?;
         control.expect(rows, prepared.queries.len());
         control.enter(Phase::Reading);
-        let first = next_part_number(job)?;
-        let names = part_names(job, first, prepared.workers);
+        let first = dataset::next_part_number(job)?;
+        let names = dataset::part_names(job, first, prepared.workers);
         let sql: Vec<String> =
             plan::plan_splits(&prepared, &*readers.keeper).into_iter().map(|s| s.sql).collect();
         let sessions = std::mem::take(&mut readers.sessions);
         let outcome = run::run(job, &prepared, sessions, &staging.dir, &names, control)?;
         control.enter(Phase::Verifying);
-        verify(job, &prepared, &outcome, report)?;
+        report.verified = verify(job, &prepared, &outcome)?;
         record(&outcome, &sql, report);
         control.check()?;
         control.enter(Phase::Publishing);
-        write_manifest(job, &staging, report, columns)?;
+        dataset::seal(job, &staging, report, columns)?;
         publish::publish(&mut staging, job.existing)
     }
 
-    /// Opens one session per worker and brings them all to one snapshot.
+    /// Opens one session per worker and brings them all to one snapshot. Tries again, with new
+    /// sessions, where the database changed between the first and the last of them.
     fn open_readers(
         &self,
         job: &JobSpec,
@@ -244,27 +245,62 @@ impl Engine {
         draft: &Draft,
     ) -> Result<Readers> {
         let connector = self.connector(&job.source)?;
-        let shared = connector.capabilities().shared_snapshot;
-        // Opened before the snapshot is taken: locks that taking it needs are then held shortly.
-        let mut sessions = open_sessions(&*connector, &job.source, draft.workers)?;
-        let mut snapshot = None;
-        if shared {
-            snapshot = keeper.snapshot(&SnapshotOp::Share(draft.tables()))?;
-            if let Some(id) = &snapshot {
-                for session in &mut sessions {
-                    session.snapshot(&SnapshotOp::Join(id.clone()))?;
+        let mut attempt = 1;
+        let readers = loop {
+            control.check()?;
+            match share_snapshot(&*connector, job, keeper, draft) {
+                Err(error) if error.is_transient() && attempt < SNAPSHOT_ATTEMPTS => {
+                    control.detail(format!("snapshot, attempt {attempt}: {error}"));
+                    std::thread::sleep(SNAPSHOT_PAUSE * attempt);
+                    attempt += 1;
+                    keeper = connector.connect(&job.source)?;
+                    control.watch(keeper.interrupter());
                 }
-                keeper.snapshot(&SnapshotOp::Release)?;
+                result => break result?,
             }
-        }
-        match &snapshot {
+        };
+        match &readers.snapshot {
             Some(id) => control.detail(format!("snapshot: {id}")),
             None if draft.workers > 1 => control.warn(
                 "the database gives no snapshot that several sessions can share: rows that change meanwhile may be read in different states",
             ),
             None => {}
         }
-        Ok(Readers { keeper, sessions, snapshot })
+        Ok(readers)
+    }
+}
+
+/// Attempts to bring all sessions to one snapshot, and the pause between them, times the attempt.
+const SNAPSHOT_ATTEMPTS: u32 = 10;
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(20);
+
+fn share_snapshot(
+    connector: &dyn Connector,
+    job: &JobSpec,
+    mut keeper: Box<dyn Session>,
+    draft: &Draft,
+) -> Result<Readers> {
+    // Opened before the snapshot is taken: locks that taking it needs are then held shortly.
+    let mut sessions = open_sessions(connector, &job.source, draft.workers)?;
+    let mut snapshot = None;
+    if connector.capabilities().shared_snapshot {
+        snapshot = keeper.snapshot(&SnapshotOp::Share(draft.tables()))?;
+        if let Some(id) = &snapshot {
+            for session in &mut sessions {
+                session.snapshot(&SnapshotOp::Join(id.clone()))?;
+            }
+            keeper.snapshot(&SnapshotOp::Release)?;
+        }
+    }
+    Ok(Readers { keeper, sessions, snapshot })
+}
+
+/// Says when `--append` adds files whose columns are not those of the files that are there.
+fn warn_of_changes(earlier: Option<&Manifest>, columns: &[plan::PlanColumn], control: &RunControl) {
+    if let Some(changes) = earlier.and_then(|m| dataset::changed_columns(m, columns)) {
+        control.warn(format!(
+            "the columns are not those of the last import into this target: {changes}"
+        ));
     }
 }
 
@@ -282,50 +318,6 @@ fn open_sessions(
             .map(|t| t.join().unwrap_or_else(|panic| Err(run::panic_error(&*panic))))
             .collect()
     })
-}
-
-/// Compares what was read, written, and what the files themselves say.
-fn verify(
-    job: &JobSpec,
-    prepared: &Prepared,
-    outcome: &Outcome,
-    report: &mut Report,
-) -> Result<()> {
-    let mismatch = |message: String, path: &PathBuf| {
-        Err(Error::new(ErrorKind::Verify, message)
-            .context("file", path.display().to_string())
-            .hint("nothing was published; look at the disk and run again"))
-    };
-    if outcome.splits.len() != prepared.queries.len() || outcome.parts.len() != prepared.workers {
-        return Err(Error::new(ErrorKind::Bug, "a split or part is missing at the end of the run"));
-    }
-    for part in &outcome.parts {
-        let in_file =
-            |e: std::io::Error| write_error(e).context("file", part.path.display().to_string());
-        let file = File::open(&part.path).map_err(in_file)?;
-        let size = file.metadata().map_err(in_file)?.len();
-        if size != part.bytes {
-            return mismatch(
-                format!("{} bytes were written but the file has {size}", part.bytes),
-                &part.path,
-            );
-        }
-        if matches!(job.format, Format::Parquet(_)) {
-            let rows = footer_rows(&file)?;
-            if rows != part.rows {
-                return mismatch(
-                    format!("{} rows were written but the footer says {rows}", part.rows),
-                    &part.path,
-                );
-            }
-        }
-    }
-    report.verified.push("rows read = rows written".to_string());
-    report.verified.push("bytes written = bytes on disk".to_string());
-    if matches!(job.format, Format::Parquet(_)) {
-        report.verified.push("rows written = rows in the footers".to_string());
-    }
-    Ok(())
 }
 
 fn record(outcome: &Outcome, sql: &[String], report: &mut Report) {
@@ -346,95 +338,6 @@ fn record(outcome: &Outcome, sql: &[String], report: &mut Report) {
             seconds: split.seconds,
         })
         .collect();
-}
-
-fn write_manifest(
-    job: &JobSpec,
-    staging: &Staging,
-    report: &Report,
-    columns: Vec<plan::PlanColumn>,
-) -> Result<()> {
-    let run = ManifestRun {
-        run_id: report.run_id.clone(),
-        rsqoop: report.rsqoop.clone(),
-        started: report.started.clone(),
-        source: report.source.clone(),
-        relation: report.relation.clone(),
-        snapshot: report.snapshot.clone(),
-        columns: columns
-            .into_iter()
-            .map(|c| ManifestColumn {
-                name: c.name,
-                native_type: c.native_type,
-                file_type: c.file_type,
-            })
-            .collect(),
-    };
-    let files = report
-        .files
-        .iter()
-        .map(|f| ManifestFile {
-            name: f.name.clone(),
-            rows: f.rows,
-            bytes: f.bytes,
-            run_id: report.run_id.clone(),
-        })
-        .collect();
-    let mut manifest = Manifest::new(run, files);
-    if let Some(earlier) = earlier_manifest(job, &staging.target)? {
-        manifest = manifest.after(earlier);
-    }
-    local::write_durably(&staging.dir.join(MANIFEST_NAME), manifest.to_json().as_bytes())?;
-    local::write_durably(&staging.dir.join(SUCCESS_NAME), b"")
-}
-
-/// The manifest that `--append` adds to; Sqoop's own directories have none.
-fn earlier_manifest(job: &JobSpec, target: &Path) -> Result<Option<Manifest>> {
-    if job.existing != Existing::Append {
-        return Ok(None);
-    }
-    let path = target.join(MANIFEST_NAME);
-    let in_file = |error: Error| error.context("file", path.display().to_string());
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Manifest::parse(&text).map(Some).map_err(in_file),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(in_file(write_error(error))),
-    }
-}
-
-/// The first free part number: Sqoop's `--append` goes on counting.
-fn next_part_number(job: &JobSpec) -> Result<usize> {
-    if job.existing != Existing::Append {
-        return Ok(0);
-    }
-    let entries = match std::fs::read_dir(&job.target) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => {
-            return Err(write_error(error).context("target", job.target.display().to_string()));
-        }
-    };
-    let mut next = 0;
-    for entry in entries {
-        let entry = entry.map_err(write_error)?;
-        next = next.max(part_number(&entry.file_name().to_string_lossy()).map_or(0, |n| n + 1));
-    }
-    Ok(next)
-}
-
-/// `part-m-00012.gz` → 12, also for reducers' `part-r-`.
-fn part_number(name: &str) -> Option<usize> {
-    let rest = name.strip_prefix("part-")?;
-    let digits: String = rest
-        .trim_start_matches(|c: char| !c.is_ascii_digit())
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    digits.parse().ok()
-}
-
-fn part_names(job: &JobSpec, first: usize, count: usize) -> Vec<String> {
-    (first..first + count).map(|n| plan::part_name(n, &job.format)).collect()
 }
 
 fn file_name(path: &Path) -> String {
@@ -503,19 +406,5 @@ mod tests {
         assert_eq!(error.exit_status, 70);
         assert!(error.message.contains("index out of bounds"), "{}", error.message);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn part_numbers_are_found_in_every_spelling() {
-        for (name, number) in [
-            ("part-m-00000", Some(0)),
-            ("part-m-00012.gz", Some(12)),
-            ("part-r-00003.parquet", Some(3)),
-            ("part-00007", Some(7)),
-            ("_SUCCESS", None),
-            ("part-m-", None),
-        ] {
-            assert_eq!(part_number(name), number, "{name}");
-        }
     }
 }

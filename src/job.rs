@@ -184,6 +184,14 @@ impl Default for TextFormat {
 }
 
 impl Format {
+    /// `parquet` or `text`: what must not be mixed in one directory.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Format::Parquet(_) => "parquet",
+            Format::Text(_) => "text",
+        }
+    }
+
     /// The ending of part files: `""`, `".gz"`, `".parquet"` ….
     pub fn file_ending(&self) -> &'static str {
         match self {

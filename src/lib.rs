@@ -33,6 +33,7 @@ mod registry;
 mod report;
 mod run;
 mod store;
+mod verify;
 
 #[doc(hidden)]
 pub mod cli;

@@ -36,6 +36,8 @@ pub struct ManifestRun {
     pub relation: String,
     /// The snapshot all readers shared, if there was one.
     pub snapshot: Option<String>,
+    /// `parquet` or `text`.
+    pub format: String,
     /// Columns in order.
     pub columns: Vec<ManifestColumn>,
 }

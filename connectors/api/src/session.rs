@@ -79,7 +79,8 @@ pub trait Session: Send {
     ///
     /// The order of calls is: `Share` on one session, `Join` on every reading session (each a
     /// different one), `Release` on the first, before any row is read by the joined sessions. The
-    /// sharing session stays open until the run is over.
+    /// sharing session stays open until the run is over. A transient error means that the database
+    /// changed in between: the engine begins again with new sessions, a few times.
     fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>>;
 
     /// Runs a statement without result rows; returns the number of rows it changed.

@@ -1,0 +1,80 @@
+//! Compares what was read, what was written, and what the files themselves say.
+
+use std::fs::File;
+use std::path::Path;
+
+use rsqoop_connector::{Error, ErrorKind, Result};
+
+use crate::format::parquet::footer_rows;
+use crate::job::{Format, JobSpec};
+use crate::plan::Prepared;
+use crate::run::{Outcome, PartReceipt};
+use crate::store::write_error;
+
+/// Checks the outcome of a run before anything is published; returns what was compared.
+///
+/// # Errors
+/// `Verify` naming the file and both numbers.
+pub(crate) fn verify(job: &JobSpec, prepared: &Prepared, outcome: &Outcome) -> Result<Vec<String>> {
+    if outcome.splits.len() != prepared.queries.len() || outcome.parts.len() != prepared.workers {
+        return Err(Error::new(ErrorKind::Bug, "a split or part is missing at the end of the run"));
+    }
+    let parquet = matches!(job.format, Format::Parquet(_));
+    for part in &outcome.parts {
+        check_part(part, parquet)?;
+    }
+    let read: u64 = outcome.splits.iter().map(|s| s.rows).sum();
+    let written: u64 = outcome.parts.iter().map(|p| p.rows).sum();
+    if read != written {
+        return Err(mismatch(format!("{read} rows were read but {written} written"), &job.target));
+    }
+    let mut compared =
+        vec!["rows read = rows written".to_string(), "bytes written = bytes on disk".to_string()];
+    if parquet {
+        compared.push("rows written = rows in the footers".to_string());
+    }
+    Ok(compared)
+}
+
+fn check_part(part: &PartReceipt, parquet: bool) -> Result<()> {
+    let in_file =
+        |e: std::io::Error| write_error(e).context("file", part.path.display().to_string());
+    let file = File::open(&part.path).map_err(in_file)?;
+    let size = file.metadata().map_err(in_file)?.len();
+    if size != part.bytes {
+        let message = format!("{} bytes were written but the file has {size}", part.bytes);
+        return Err(mismatch(message, &part.path));
+    }
+    if parquet {
+        let rows = footer_rows(&file)?;
+        if rows != part.rows {
+            let message = format!("{} rows were written but the footer says {rows}", part.rows);
+            return Err(mismatch(message, &part.path));
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(message: String, path: &Path) -> Error {
+    Error::new(ErrorKind::Verify, message)
+        .context("file", path.display().to_string())
+        .hint("nothing was published; look at the disk and run again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_lost_bytes_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("part-m-00000");
+        std::fs::write(&path, b"1,a\n2,b\n").unwrap();
+        let part = |bytes| PartReceipt { path: path.clone(), rows: 2, bytes };
+        assert!(check_part(&part(8), false).is_ok());
+        let error = check_part(&part(9), false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Verify);
+        assert!(error.message().contains("9 bytes were written but the file has 8"));
+        assert_eq!(check_part(&part(8), true).unwrap_err().kind(), ErrorKind::Verify);
+    }
+}
