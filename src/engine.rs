@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rsqoop_connector::{
-    ConnectTarget, Connector, Error, ErrorKind, Result, Session, SnapshotId, SnapshotOp,
+    ConnectTarget, Connector, Error, ErrorKind, ReadQuery, Result, Session, SnapshotId, SnapshotOp,
 };
 
 use crate::commit::manifest::Manifest;
 use crate::commit::staging::{Staging, check_target};
 use crate::commit::{dataset, publish};
-use crate::job::{Format, JobSpec};
+use crate::job::{Format, JobSpec, Verify};
 use crate::plan::{self, Draft, Plan};
 use crate::report::{REPORT_VERSION, Report, ReportError, ReportFile, ReportSplit};
 use crate::run::control::{Phase, RunControl};
 use crate::run::{self, Outcome};
-use crate::verify::verify;
+use crate::verify::{verify, verify_count};
 
 /// Runs jobs with the connectors it knows.
 ///
@@ -55,6 +55,8 @@ impl Default for Engine {
 struct Readers {
     /// Keeps the snapshot alive; never reads while the workers do.
     keeper: Box<dyn Session>,
+    /// Sees the snapshot too: cuts the key, and counts while the workers read.
+    auditor: Box<dyn Session>,
     sessions: Vec<Box<dyn Session>>,
     snapshot: Option<SnapshotId>,
 }
@@ -174,6 +176,7 @@ impl Engine {
             rows: 0,
             bytes: 0,
             verified: Vec::new(),
+            not_verified: Vec::new(),
             files: Vec::new(),
             splits: Vec::new(),
             notes: Vec::new(),
@@ -212,7 +215,7 @@ impl Engine {
         let mut readers = self.open_readers(job, control, keeper, &draft)?;
         warn_of_changes(earlier.as_ref(), &columns, control);
         report.snapshot = readers.snapshot.as_ref().map(ToString::to_string);
-        let (prepared, notes) = draft.finish(job, &mut *readers.sessions[0])?;
+        let (prepared, notes) = draft.finish(job, &mut *readers.auditor)?;
         for note in notes {
             control.note(note.clone());
             report.notes.push(note);
@@ -225,9 +228,31 @@ impl Engine {
         let sql: Vec<String> =
             plan::plan_splits(&prepared, &*readers.keeper).into_iter().map(|s| s.sql).collect();
         let sessions = std::mem::take(&mut readers.sessions);
-        let outcome = run::run(job, &prepared, sessions, &staging.dir, &names, control)?;
-        control.enter(Phase::Verifying);
+        control.watch(readers.auditor.interrupter());
+        let wanted = match (job.verify, &readers.snapshot) {
+            (Verify::None, _) => Err("--verify none".to_string()),
+            (_, None) => Err("no snapshot that could be counted".to_string()),
+            (Verify::Count, Some(_)) => prepared.count.clone(),
+        };
+        let auditor = &mut *readers.auditor;
+        let (outcome, counted) = std::thread::scope(|scope| {
+            let counting = scope.spawn(|| count_rows(wanted, auditor));
+            let outcome = run::run(job, &prepared, sessions, &staging.dir, &names, control);
+            control.enter(Phase::Verifying);
+            let counted = counting.join().unwrap_or_else(|panic| Err(panic_text(&*panic)));
+            (outcome, counted)
+        });
+        let outcome = outcome?;
         report.verified = verify(job, &prepared, &outcome)?;
+        match verify_count(&outcome, counted)? {
+            Ok(compared) => report.verified.push(compared),
+            Err(why) => {
+                if job.verify != Verify::None {
+                    control.note(format!("the rows were not counted on the server: {why}"));
+                }
+                report.not_verified.push(format!("rows on the server: {why}"));
+            }
+        }
         record(&outcome, &sql, report);
         control.check()?;
         control.enter(Phase::Publishing);
@@ -281,7 +306,7 @@ fn share_snapshot(
     draft: &Draft,
 ) -> Result<Readers> {
     // Opened before the snapshot is taken: locks that taking it needs are then held shortly.
-    let mut sessions = open_sessions(connector, &job.source, draft.workers)?;
+    let mut sessions = open_sessions(connector, &job.source, draft.workers + 1)?;
     let mut snapshot = None;
     if connector.capabilities().shared_snapshot {
         snapshot = keeper.snapshot(&SnapshotOp::Share(draft.tables()))?;
@@ -292,7 +317,31 @@ fn share_snapshot(
             keeper.snapshot(&SnapshotOp::Release)?;
         }
     }
-    Ok(Readers { keeper, sessions, snapshot })
+    let auditor = sessions
+        .pop()
+        .ok_or_else(|| Error::new(ErrorKind::Bug, "a session more than workers was opened"))?;
+    Ok(Readers { keeper, auditor, sessions, snapshot })
+}
+
+/// Counts the rows on the server, or says why not. A count that fails is no failure of the import:
+/// the rows have arrived all the same, only unproven.
+fn count_rows(
+    wanted: Result<Vec<ReadQuery>, String>,
+    auditor: &mut dyn Session,
+) -> Result<u64, String> {
+    let mut total = 0;
+    for query in wanted? {
+        match auditor.count(&query) {
+            Ok(Some(rows)) => total += rows,
+            Ok(None) => return Err("the connector cannot count".to_string()),
+            Err(error) => return Err(error.message().to_string()),
+        }
+    }
+    Ok(total)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    run::panic_error(panic).message().to_string()
 }
 
 /// Says when `--append` adds files whose columns are not those of the files that are there.

@@ -50,6 +50,8 @@ pub struct JobSpec {
     pub existing: Existing,
     /// What the files look like.
     pub format: Format,
+    /// What is compared with the source after the last row.
+    pub verify: Verify,
     /// Bounds on time and memory.
     pub limits: Limits,
 }
@@ -79,6 +81,16 @@ pub enum Existing {
     Append,
     /// Put the new files in its place once they are complete.
     Replace,
+}
+
+/// What is compared with the source; the files are always compared with what was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    /// Nothing.
+    None,
+    /// The number of rows, counted by the server in the snapshot that was read.
+    Count,
 }
 
 /// The files' format.
@@ -291,6 +303,7 @@ impl JobSpec {
             target: target.as_ref().to_path_buf(),
             existing: Existing::Refuse,
             format: Format::Text(TextFormat::default()),
+            verify: Verify::Count,
             limits: Limits::default(),
         })
     }

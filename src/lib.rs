@@ -45,7 +45,7 @@ pub use commit::manifest::{MANIFEST_VERSION, Manifest, ManifestColumn, ManifestF
 pub use engine::Engine;
 pub use job::{
     DEFAULT_WORKERS, Existing, Format, HiveDelims, JobSpec, Limits, MAX_WORKERS, ParquetCodec,
-    SplitSpec, TextCodec, TextFormat, TypeName,
+    SplitSpec, TextCodec, TextFormat, TypeName, Verify,
 };
 pub use plan::{Plan, PlanColumn, PlanSplit};
 pub use report::{REPORT_VERSION, Report, ReportError, ReportFile, ReportSplit};

@@ -39,8 +39,10 @@ pub struct Report {
     pub rows: u64,
     /// Bytes of the files.
     pub bytes: u64,
-    /// What was compared after the last row.
+    /// What was compared after the last row and found equal.
     pub verified: Vec<String>,
+    /// What was not compared, and why.
+    pub not_verified: Vec<String>,
     /// The files.
     pub files: Vec<ReportFile>,
     /// The ranges.

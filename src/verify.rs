@@ -36,6 +36,30 @@ pub(crate) fn verify(job: &JobSpec, prepared: &Prepared, outcome: &Outcome) -> R
     Ok(compared)
 }
 
+/// Compares the rows read with those the server counted in the same snapshot; gives back why they could
+/// not be compared.
+///
+/// # Errors
+/// `Verify` with both numbers.
+pub(crate) fn verify_count(
+    outcome: &Outcome,
+    counted: Result<u64, String>,
+) -> Result<Result<String, String>> {
+    let counted = match counted {
+        Ok(counted) => counted,
+        Err(why) => return Ok(Err(why)),
+    };
+    let read: u64 = outcome.splits.iter().map(|s| s.rows).sum();
+    if read != counted {
+        return Err(Error::new(
+            ErrorKind::Verify,
+            format!("{read} rows were read but the server counts {counted} in the same snapshot"),
+        )
+        .hint("nothing was published; please report it with the output of --verbose"));
+    }
+    Ok(Ok(format!("rows read = rows the server counts ({counted})")))
+}
+
 fn check_part(part: &PartReceipt, parquet: bool) -> Result<()> {
     let in_file =
         |e: std::io::Error| write_error(e).context("file", part.path.display().to_string());
@@ -64,6 +88,21 @@ fn mismatch(message: String, path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_that_differs_stops_the_run() {
+        let mut outcome = Outcome::default();
+        outcome.splits.push(crate::run::SplitReceipt {
+            split: 0,
+            worker: 0,
+            rows: 7,
+            seconds: 0.1,
+        });
+        assert!(verify_count(&outcome, Ok(7)).unwrap().is_ok());
+        assert_eq!(verify_count(&outcome, Ok(8)).unwrap_err().kind(), ErrorKind::Verify);
+        let why = verify_count(&outcome, Err("a view".to_string())).unwrap();
+        assert_eq!(why, Err("a view".to_string()));
+    }
 
     #[test]
     fn a_file_that_lost_bytes_is_found() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use rsqoop_connector::{Error, ErrorKind, Relation, Result, TableName};
 
 use super::connect::ConnectArgs;
@@ -12,7 +12,7 @@ use super::console::{Console, OutputArgs};
 use super::output_format::FormatArgs;
 use super::progress::{self, ProgressMode};
 use super::signals::Signals;
-use crate::job::{DEFAULT_WORKERS, Existing, JobSpec, Limits, SplitSpec, TypeName, usage};
+use crate::job::{DEFAULT_WORKERS, Existing, JobSpec, Limits, SplitSpec, TypeName, Verify, usage};
 use crate::plan::types;
 use crate::store::plain;
 use crate::{Engine, Report, RunControl};
@@ -85,6 +85,10 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "COL=TYPE,…", help_heading = "Output format")]
     map_column_java: Vec<String>,
 
+    /// What is compared with the database at the end: the number of rows, counted by the server in
+    /// the snapshot that was read, or nothing
+    #[arg(long, value_enum, default_value_t = VerifyMode::Count, help_heading = "Running")]
+    verify: VerifyMode,
     /// Show what would be done, and change nothing
     #[arg(long, help_heading = "Running")]
     pub(super) dry_run: bool,
@@ -99,6 +103,12 @@ pub(super) struct ImportArgs {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto, help_heading = "Messages")]
     progress: ProgressMode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum VerifyMode {
+    Count,
+    None,
 }
 
 impl ImportArgs {
@@ -126,6 +136,10 @@ impl ImportArgs {
                 _ => Existing::Refuse,
             },
             format: self.format.format(console)?,
+            verify: match self.verify {
+                VerifyMode::Count => Verify::Count,
+                VerifyMode::None => Verify::None,
+            },
             limits: Limits::default(),
             source: self.connect.target(console)?,
         };

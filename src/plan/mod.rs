@@ -132,6 +132,8 @@ pub(crate) struct Prepared {
     pub(crate) workers: usize,
     /// Name of the plain column that rows are cut by.
     pub(crate) key_column: Option<String>,
+    /// What the server counts to verify the rows, or why it does not.
+    pub(crate) count: Result<Vec<ReadQuery>, String>,
 }
 
 /// Estimated rows of a split below which cutting finer costs more than it balances.
@@ -203,11 +205,24 @@ impl Draft {
             fetch_size: job.fetch_size,
             key: key_index,
         };
-        let queries = ranges.into_iter().map(query).collect();
+        let queries: Vec<ReadQuery> = ranges.into_iter().map(query).collect();
+        let count = match self.info.kind {
+            RelationKind::Query => Err("a query is not run twice".to_string()),
+            RelationKind::View => Err("a view is not run twice".to_string()),
+            // Bounds of the user's own leave rows out: what is read is counted, range by range.
+            _ if job.split.boundary_query.is_some() => Ok(queries.clone()),
+            _ => Ok(vec![query(KeyRange::All)]),
+        };
         let schema =
             Arc::new(Schema::new(self.columns.iter().map(|c| c.field.clone()).collect::<Vec<_>>()));
-        let prepared =
-            Prepared { queries, schema, workers: self.workers, key_column, columns: self.columns };
+        let prepared = Prepared {
+            queries,
+            schema,
+            workers: self.workers,
+            key_column,
+            columns: self.columns,
+            count,
+        };
         Ok((prepared, notes))
     }
 

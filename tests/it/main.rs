@@ -12,6 +12,7 @@
 //! | `plan` | `plan` and `--dry-run` |
 //! | `progress` | progress and the last lines of a run |
 //! | `sample` | the sample database, every table in both formats |
+//! | `verify` | that verification finds a connector that loses or doubles rows |
 //! | `metamorphic` | that the way of cutting and filtering never changes the rows |
 //! | `servers` | the same program against PostgreSQL, MySQL and MariaDB |
 //!
@@ -33,3 +34,4 @@ mod secrets;
 mod servers;
 mod support;
 mod text;
+mod verify;

@@ -171,7 +171,7 @@ fn a_split_limit_makes_more_ranges_of_the_same_rows() {
         "10",
     ]);
     assert_eq!(refused.status, 2);
-    assert!(refused.stderr.contains("--split-limit works on"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--split-limit needs a key"), "{}", refused.stderr);
 }
 
 #[test]

@@ -70,6 +70,32 @@ pub struct ReadQuery {
 }
 
 impl ReadQuery {
+    /// The statement that counts this one's rows instead of reading them.
+    pub fn count_sql(&self, dialect: &dyn Dialect) -> String {
+        let condition = self.range.to_sql(dialect);
+        match &self.relation {
+            Relation::Table(table) => {
+                let table = dialect.quote_table(table);
+                format!("SELECT count(*) FROM {table}{}", self.where_sql(condition))
+            }
+            Relation::Query(text) => {
+                let condition = condition.unwrap_or_else(|| "(1 = 1)".to_string());
+                let inner = fill_conditions(text, &condition);
+                format!("SELECT count(*) FROM {} AS rsqoop_c", parenthesised(&inner))
+            }
+        }
+    }
+
+    /// ` WHERE …` of the user's filter and the range; nothing when there is neither.
+    fn where_sql(&self, condition: Option<String>) -> String {
+        let conditions: Vec<String> =
+            self.filter.iter().map(|f| parenthesised(f)).chain(condition).collect();
+        if conditions.is_empty() {
+            return String::new();
+        }
+        format!(" WHERE {}", conditions.join(" AND "))
+    }
+
     /// The statement in a dialect. For a query of the user's, `$CONDITIONS` becomes the range; the
     /// query is wrapped only where a column must be spelled differently from what it selects.
     pub fn to_sql(&self, dialect: &dyn Dialect) -> String {
@@ -82,14 +108,8 @@ impl ReadQuery {
                     .map(|c| select_item(dialect, c))
                     .collect::<Vec<_>>()
                     .join(", ");
-                let mut sql = format!("SELECT {list} FROM {}", dialect.quote_table(table));
-                let conditions: Vec<String> =
-                    self.filter.iter().map(|f| parenthesised(f)).chain(condition).collect();
-                if !conditions.is_empty() {
-                    sql.push_str(" WHERE ");
-                    sql.push_str(&conditions.join(" AND "));
-                }
-                sql
+                let table = dialect.quote_table(table);
+                format!("SELECT {list} FROM {table}{}", self.where_sql(condition))
             }
             Relation::Query(text) => {
                 let condition = condition.unwrap_or_else(|| "(1 = 1)".to_string());

@@ -83,6 +83,13 @@ pub trait Session: Send {
     /// changed in between: the engine begins again with new sessions, a few times.
     fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>>;
 
+    /// Counts the rows of `query` without reading them, on a session that sees the snapshot; its
+    /// columns do not matter. `Ok(None)` where this database cannot count.
+    fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
+        let _ = query;
+        Ok(None)
+    }
+
     /// Runs a statement without result rows; returns the number of rows it changed.
     fn execute(&mut self, sql: &str) -> Result<u64>;
 

@@ -101,6 +101,12 @@ impl Session for MemorySession {
         Ok(Some(SnapshotId("memory".to_string())))
     }
 
+    fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
+        let mut counted = Counted(0);
+        self.read(query, &mut counted)?;
+        Ok(Some(counted.0))
+    }
+
     fn execute(&mut self, _sql: &str) -> Result<u64> {
         Err(error::no_sql("statement"))
     }
@@ -119,5 +125,15 @@ impl Session for MemorySession {
             return Err(error::no_sql("--where"));
         }
         read::read(table, query, &self.stop.0, out)
+    }
+}
+
+/// Takes batches and keeps their number of rows.
+struct Counted(u64);
+
+impl BatchSink for Counted {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.0 += batch.num_rows() as u64;
+        Ok(())
     }
 }

@@ -162,6 +162,12 @@ impl Session for MySqlSession {
         })
     }
 
+    fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
+        let sql = query.count_sql(&MySqlDialect);
+        let cells = self.interruptible(|s| first_column(&mut s.conn, &sql))?;
+        Ok(cells.first().and_then(|text| text.parse().ok()))
+    }
+
     fn execute(&mut self, sql: &str) -> Result<u64> {
         self.interruptible(|s| s.conn.run(sql).map_err(run))
     }

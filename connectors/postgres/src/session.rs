@@ -114,6 +114,13 @@ impl Session for PostgresSession {
         }
     }
 
+    fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
+        let sql = query.count_sql(&PostgresDialect);
+        let rows = self.link.read_only(|link| link.rows(sql))?;
+        let count = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok());
+        Ok(count.and_then(|n| u64::try_from(n).ok()))
+    }
+
     fn execute(&mut self, sql: &str) -> Result<u64> {
         self.link.simple(sql)
     }

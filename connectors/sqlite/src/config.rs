@@ -153,8 +153,9 @@ impl Config {
             }
             Ok(_) => refuse(format!("{shown} is not a regular file")),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                refuse(format!("there is no database file {shown}"))
-                    .map_err(|e| e.hint("check the path in the URL; rsqoop never creates a database"))
+                refuse(format!("there is no database file {shown}")).map_err(|e| {
+                    e.hint("check the path in the URL; rsqoop never creates a database")
+                })
             }
             Err(e) => refuse(format!("the database file {shown} cannot be opened: {e}")),
         }

@@ -98,6 +98,12 @@ impl Session for SqliteSession {
         snapshot::snapshot(&self.reader, &self.config, &mut self.keeper, op)
     }
 
+    fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
+        let mut statement = read::prepare(&self.reader, &query.count_sql(&SqliteDialect))?;
+        let rows: i64 = statement.query_row([], |row| row.get(0)).map_err(error::step)?;
+        Ok(u64::try_from(rows).ok())
+    }
+
     fn execute(&mut self, sql: &str) -> Result<u64> {
         evaluate::execute(self.writer()?, sql)
     }

@@ -4,7 +4,7 @@
 use super::tables::{EMPTY, HOSTILE_TEXTS, KEYS, TYPES};
 use super::tools::{column, expected, query, read, read_table, relation, same_rows, split_key};
 use super::{Check, Checked, Done, Failure, Suite, ensure};
-use crate::{Bounds, BoundsRequest, KeyRange, KeyValue, Relation, Session, SplitKey};
+use crate::{Bounds, BoundsRequest, KeyRange, KeyValue, ReadQuery, Relation, Session, SplitKey};
 
 pub(super) const CHECKS: &[Check] = &[
     ("ranges of an integer key are the whole, once", |s| whole_once(s, "id")),
@@ -123,11 +123,23 @@ fn pieces_are_whole(suite: &Suite<'_>, table: &str, name: &str, pieces: &[usize]
         for range in cut(&bounds, &key, pieces)? {
             let mut query = query(&relation, &info, &[])?;
             query.range = range;
-            got.extend(read(&mut *session, &query)?);
+            let rows = read(&mut *session, &query)?;
+            counted(&mut *session, &query, rows.len())?;
+            got.extend(rows);
         }
         same_rows(got, want.clone(), &format!("{pieces} pieces by {name}, {bounds:?}"))?;
     }
     Ok(Done::Passed)
+}
+
+/// A count, where the database can give one, is the number of rows that a read gives.
+fn counted(session: &mut dyn Session, query: &ReadQuery, read: usize) -> Result<(), Failure> {
+    match session.count(query)? {
+        Some(count) if count != read as u64 => {
+            Err(Failure(format!("{count} rows are counted and {read} read in {:?}", query.range)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn empty_bounds(suite: &Suite<'_>) -> Checked {
