@@ -27,6 +27,7 @@
 //! ```
 
 mod batch;
+pub mod calendar;
 mod error;
 mod model;
 mod query;

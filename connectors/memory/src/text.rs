@@ -11,6 +11,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, TimeUnit};
+use rsqoop_connector::calendar::civil_from_days;
 use rsqoop_connector::{Error, ErrorKind, Result};
 
 /// A whole column as text: the type is looked at once, then the values are looped over.
@@ -74,13 +75,13 @@ pub(crate) fn decimal(unscaled: i128, scale: u8) -> String {
 
 /// `YYYY-MM-DD` of days since 1970-01-01.
 pub(crate) fn date(days: i32) -> String {
-    let (year, month, day) = civil(i64::from(days));
+    let (year, month, day) = civil_from_days(i64::from(days));
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// `YYYY-MM-DD HH:MM:SS[.ffffff]` of microseconds since 1970-01-01.
 pub(crate) fn timestamp(us: i64) -> String {
-    let (year, month, day) = civil(us.div_euclid(DAY_US));
+    let (year, month, day) = civil_from_days(us.div_euclid(DAY_US));
     format!("{year:04}-{month:02}-{day:02} {}", time(us.rem_euclid(DAY_US)))
 }
 
@@ -93,19 +94,6 @@ fn time(us: i64) -> String {
         let _ = write!(out, ".{fraction:06}");
     }
     out
-}
-
-/// Year, month and day of a day number, proleptic Gregorian (Howard Hinnant, `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    (year, month, doy - (153 * mp + 2) / 5 + 1)
 }
 
 /// Lower-case hexadecimal digits.

@@ -3,10 +3,11 @@
 
 use std::fmt::Write;
 
+use rsqoop_connector::calendar::civil_from_days;
 use rsqoop_connector::{ColumnInfo, Dialect, KeyValue};
 
 use crate::types::Class;
-use crate::value::{MICROS_PER_DAY, civil, write_hex};
+use crate::value::{MICROS_PER_DAY, write_hex};
 
 /// The dialect of both servers.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(crate) fn bytes(value: &[u8]) -> String {
 }
 
 fn date(days: i64) -> String {
-    let (y, m, d) = civil(days);
+    let (y, m, d) = civil_from_days(days);
     format!("{y:04}-{m:02}-{d:02}")
 }
 

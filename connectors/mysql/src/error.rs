@@ -21,20 +21,30 @@ pub(crate) fn connect(params: &LoginParams, fault: Fault) -> Error {
             ErrorKind::Connect,
             format!("{place} did not answer within {} s", seconds(params.connect_timeout)),
         )
-        .hint("check host, port and firewall, or raise the connect timeout")
+        .hint("check host, port and firewall; connectTimeout in the URL (milliseconds) sets the limit")
         .transient(),
         Fault::Closed => Error::new(
             ErrorKind::Connect,
             format!("{place} closed the connection during the login"),
         )
+        .hint("check host and port, and whether a proxy or firewall stands between")
         .transient(),
         Fault::Io(e) => io(place, e),
         Fault::Protocol(what) => Error::new(
             ErrorKind::Connect,
             format!("{place} does not answer like a MySQL or MariaDB server: {what}"),
-        ),
+        )
+        .hint("check host and port"),
         Fault::Server(e) => refused_login(params, &e),
         Fault::Dead(why) => Error::new(ErrorKind::Bug, format!("the login was used twice: {why}")),
+    }
+}
+
+/// A failure of the session's own first statements, which belong to connecting.
+pub(crate) fn setting_up(params: &LoginParams, fault: Fault) -> Error {
+    match fault {
+        Fault::Server(_) => statement(fault, Phase::Run),
+        broken => connect(params, broken),
     }
 }
 
@@ -77,11 +87,13 @@ fn refused_login(params: &LoginParams, e: &ServerError) -> Error {
             ErrorKind::Connect,
             format!("{} refuses another connection: {text}", params.endpoint),
         )
+        .hint("use a lower -m, or try later")
         .transient(),
         1049 => {
             let name = params.database.as_deref().unwrap_or_default();
             Error::new(ErrorKind::Usage, format!("there is no database \"{name}\""))
                 .context("server", params.endpoint.to_string())
+                .hint("rsqoop list-databases shows the databases of a server")
         }
         // ER_HOST_IS_BLOCKED, ER_HOST_NOT_PRIVILEGED
         1129 | 1130 => {

@@ -39,7 +39,10 @@ impl MySqlSession {
     /// Logs in and sets the session up.
     pub(crate) fn open(settings: Settings) -> Result<MySqlSession> {
         let mut conn = Conn::open(&settings.login)?;
-        prepare_session(&mut conn, settings.session_variables.as_deref())?;
+        prepare_session(&mut conn, settings.session_variables.as_deref(), |fault| {
+            error::setting_up(&settings.login, fault)
+        })?;
+        conn.limit_silence(settings.login.silence).map_err(run)?;
         let closer = conn.closer().map_err(|e| run(e.into()))?;
         let database = settings.login.database.clone();
         let stop = Arc::new(Stopper {
@@ -68,12 +71,16 @@ impl MySqlSession {
 }
 
 /// Makes results independent of the server's defaults and of the user's.
-fn prepare_session(conn: &mut Conn, variables: Option<&str>) -> Result<()> {
-    conn.run("SET NAMES utf8mb4").map_err(run)?;
+fn prepare_session(
+    conn: &mut Conn,
+    variables: Option<&str>,
+    failed: impl Fn(Fault) -> Error,
+) -> Result<()> {
+    conn.run("SET NAMES utf8mb4").map_err(&failed)?;
     // Rows wait in the server while the engine is behind: no limit of its own may end that.
     let patience = "SET SESSION net_write_timeout = 3600, SESSION net_read_timeout = 3600, \
                     SESSION wait_timeout = 86400, SESSION innodb_lock_wait_timeout = 30";
-    conn.run(&format!("{patience}, SESSION lock_wait_timeout = {USUAL_LOCK_WAIT}")).map_err(run)?;
+    conn.run(&format!("{patience}, SESSION lock_wait_timeout = {USUAL_LOCK_WAIT}")).map_err(&failed)?;
     let optional: &[&str] = if conn.mariadb {
         &[
             "max_statement_time = 0",
@@ -88,7 +95,7 @@ fn prepare_session(conn: &mut Conn, variables: Option<&str>) -> Result<()> {
         match conn.run(&format!("SET SESSION {setting}")) {
             Err(Fault::Server(e)) if e.code == UNKNOWN_VARIABLE => {}
             other => {
-                other.map_err(run)?;
+                other.map_err(&failed)?;
             }
         }
     }
@@ -103,8 +110,8 @@ fn prepare_session(conn: &mut Conn, variables: Option<&str>) -> Result<()> {
          SESSION time_zone = '+00:00', SESSION sql_auto_is_null = 0, SESSION autocommit = 1, \
          SESSION sql_select_limit = 18446744073709551615",
     )
-    .map_err(run)?;
-    conn.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").map_err(run)?;
+    .map_err(&failed)?;
+    conn.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").map_err(&failed)?;
     Ok(())
 }
 

@@ -294,23 +294,11 @@ pub(crate) fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Year, month and day of a day number; the inverse of [`days`].
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let m = (5 * doy + 2) / 153;
-    let day = doy - (153 * m + 2) / 5 + 1;
-    let month = if m < 10 { m + 3 } else { m - 9 };
-    (yoe + era * 400 + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rsqoop_connector::calendar::civil_from_days;
 
     #[test]
     fn days_at_the_ends() {
@@ -332,7 +320,7 @@ mod tests {
                 for day in 1..=days_in_month(year, month) {
                     assert_eq!(days(year, month, day), Ok(expected));
                     let fields = (i64::from(year), i64::from(month), i64::from(day));
-                    assert_eq!(civil(expected.into()), fields);
+                    assert_eq!(civil_from_days(expected.into()), fields);
                     expected += 1;
                 }
             }

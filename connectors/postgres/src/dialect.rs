@@ -1,5 +1,6 @@
 //! How PostgreSQL spells names and values; pure.
 
+use rsqoop_connector::calendar::civil_from_days;
 use rsqoop_connector::{ColumnInfo, ColumnKind, Dialect, KeyValue};
 
 use crate::types;
@@ -103,18 +104,8 @@ fn decimal(unscaled: i128, scale: usize) -> String {
 }
 
 /// A day of the proleptic Gregorian calendar as `YYYY-MM-DD`, and ` BC` where it needs it.
-/// The method is Howard Hinnant's `civil_from_days`.
 fn date(days: i64) -> (String, &'static str) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = civil_from_days(days);
     // There is no year 0: 1 BC is the year before 1.
     if year > 0 {
         (format!("{year:04}-{month:02}-{day:02}"), "")

@@ -57,11 +57,22 @@ pub(crate) fn connecting(error: sqlx::Error, place: &str, password_given: bool) 
             format!("the connection settings are not usable: {error}"),
         )
         .context("server", place),
-        other => Error::new(
-            ErrorKind::Connect,
-            format!("{place} does not answer as PostgreSQL: {other}"),
-        )
-        .hint("check host and port"),
+        other => stranger(place, &driver_text(&other)),
+    }
+}
+
+/// Something answers at `place`, but not as PostgreSQL does.
+pub(crate) fn stranger(place: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Connect, format!("{place} does not answer as PostgreSQL: {what}"))
+        .hint("check host and port")
+}
+
+/// The driver's text without the place in its source that it puts at the end.
+fn driver_text(error: &sqlx::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (sqlx_") {
+        Some(end) => text[..end].to_string(),
+        None => text,
     }
 }
 
@@ -76,7 +87,9 @@ fn refused_login(error: PgDatabaseError, password_given: bool) -> Error {
         "28P01" | "28000" => {
             let mapped =
                 Error::new(ErrorKind::Auth, format!("the server refused the login: {message}"));
-            if password_given {
+            if refused_by_rule(&message) {
+                mapped.hint("the server's pg_hba.conf decides this: check user, database and sslmode")
+            } else if password_given {
                 mapped.hint("check user name and password")
             } else {
                 mapped.hint("no password was given: use --password-file or -P")
@@ -96,6 +109,11 @@ fn refused_login(error: PgDatabaseError, password_given: bool) -> Error {
             }
         }
     }
+}
+
+/// Whether the server refused before it looked at any password.
+fn refused_by_rule(message: &str) -> bool {
+    message.contains("pg_hba.conf")
 }
 
 /// Maps an error message of the server by its SQLSTATE (PostgreSQL documentation, appendix A).

@@ -2,6 +2,7 @@
 //! connection whose protocol state is unknown is given up, never used again.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,16 +57,20 @@ impl Link {
             .build()
             .map_err(|e| Error::new(ErrorKind::Bug, format!("no event loop: {e}")))?;
         let limit = settings.connect_timeout;
-        let outcome =
-            runtime.block_on(async { tokio::time::timeout(limit, log_in(&settings)).await });
+        // The driver panics on some messages that no PostgreSQL server sends (sqlx 0.9: a length of
+        // zero); what answers so is not a defect of rsqoop.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async { tokio::time::timeout(limit, log_in(&settings)).await })
+        }));
         let opened = match outcome {
-            Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(e)) => Err(error::connecting(e, &settings.place, settings.password_given)),
-            Err(_) => Err(Error::new(
+            Ok(Ok(Ok(opened))) => Ok(opened),
+            Ok(Ok(Err(e))) => Err(error::connecting(e, &settings.place, settings.password_given)),
+            Err(_) => Err(error::stranger(&settings.place, "a malformed message")),
+            Ok(Err(_)) => Err(Error::new(
                 ErrorKind::Connect,
                 format!("{} did not answer within {} s", settings.place, limit.as_secs_f32()),
             )
-            .hint("check host, port and firewall; --connect-timeout sets the limit")
+            .hint("check host, port and firewall; connectTimeout in the URL (seconds) sets the limit")
             .transient()),
         };
         match opened {
@@ -115,7 +120,7 @@ impl Link {
             ErrorKind::Source,
             format!("the server sent nothing for {} s", limit.as_secs_f32()),
         )
-        .hint("--read-timeout sets the limit")
+        .hint("socketTimeout in the URL (seconds) sets the limit")
         .transient()
     }
 

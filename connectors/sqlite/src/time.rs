@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use rsqoop_connector::calendar::{civil_from_days, days_from_civil, days_in_month};
+
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
 
@@ -13,20 +15,13 @@ pub(crate) fn parse_date(text: &[u8]) -> Result<i32, &'static str> {
     if text.len() != 10 || text[4] != b'-' || text[7] != b'-' {
         return Err(FORM);
     }
-    let year = number(&text[..4]).ok_or(FORM)?;
-    let month = number(&text[5..7]).ok_or(FORM)?;
-    let day = number(&text[8..]).ok_or(FORM)?;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        2 => 28 + i32::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return Err("is no day of the calendar"),
-    };
-    if day < 1 || day > days {
+    let field = |digits: &[u8]| number(digits).map(i64::from).ok_or(FORM);
+    let (year, month, day) = (field(&text[..4])?, field(&text[5..7])?, field(&text[8..])?);
+    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
         return Err("is no day of the calendar");
     }
-    Ok(days_from_civil(year, month, day))
+    // Four digits of a year make at most 2,932,896 days.
+    i32::try_from(days_from_civil(year, month, day)).map_err(|_| FORM)
 }
 
 /// Microseconds since midnight of `HH:MM[:SS[.fff]]`.
@@ -87,27 +82,10 @@ fn fraction(text: &[u8]) -> Result<i64, &'static str> {
     Ok(us)
 }
 
-/// Howard Hinnant, `days_from_civil`, proleptic Gregorian, for years 0 to 9999.
-fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
-    let y = year - i32::from(month <= 2);
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let mp = (month + 9) % 12;
-    let doy = (153 * mp + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
-}
-
-/// `YYYY-MM-DD` of days since 1970-01-01 (`civil_from_days`).
+/// `YYYY-MM-DD` of days since 1970-01-01.
 pub(crate) fn date_text(days: i64) -> String {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{:02}", doy - (153 * mp + 2) / 5 + 1)
+    let (year, month, day) = civil_from_days(days);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// `YYYY-MM-DD HH:MM:SS[.ffffff]` of microseconds since 1970-01-01 00:00:00.

@@ -5,6 +5,7 @@
 //! (years before 1 or after 9999, fractions of a time) the form is the lossless one of ISO 8601.
 
 use arrow_buffer::i256;
+use rsqoop_connector::calendar::civil_from_days;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -89,7 +90,7 @@ fn zeros(out: &mut Vec<u8>, count: usize) {
 /// `YYYY-MM-DD` of the proleptic Gregorian calendar. Years have at least four digits; year 0 is
 /// 1 BC and earlier ones are negative, as in ISO 8601 (`java.sql.Date` would drop the era).
 pub(super) fn date(out: &mut Vec<u8>, days: i64) {
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil_from_days(days);
     if year < 0 {
         out.push(b'-');
     }
@@ -111,21 +112,6 @@ pub(super) fn date(out: &mut Vec<u8>, days: i64) {
     two_digits(out, month);
     out.push(b'-');
     two_digits(out, day);
-}
-
-/// Days since 1970-01-01 to year, month and day (Howard Hinnant, "chrono-compatible low-level
-/// date algorithms", `civil_from_days`): years are counted from 1 March in eras of 400.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 fn two_digits(out: &mut Vec<u8>, value: i64) {

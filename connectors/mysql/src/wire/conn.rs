@@ -137,7 +137,8 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    /// Connects and logs in, all within the target's limit.
+    /// Connects and logs in, all within the target's limit, which holds until
+    /// [`Conn::limit_silence`] takes its place.
     pub(crate) fn open(params: &LoginParams) -> Result<Conn, Error> {
         let deadline = Instant::now() + params.connect_timeout;
         let socket = Socket::connect(&params.endpoint, deadline)
@@ -154,11 +155,7 @@ impl Conn {
             busy: false,
             buffer: Vec::new(),
         };
-        let result = auth::login(&mut conn, params).and_then(|()| {
-            let limited = conn.stream.socket().and_then(|s| s.limit_silence(params.silence));
-            limited.map_err(|e| Fault::from(e).into())
-        });
-        match result {
+        match auth::login(&mut conn, params) {
             Ok(()) => Ok(conn),
             Err(auth::LoginFault::Refused(error)) => {
                 conn.dead = Some("the login failed");
@@ -169,6 +166,12 @@ impl Conn {
                 Err(error::connect(params, fault))
             }
         }
+    }
+
+    /// The session is set up: from now on only the server's silence is limited.
+    pub(crate) fn limit_silence(&mut self, limit: Duration) -> Result<(), Fault> {
+        let limited = self.stream.socket().and_then(|s| s.limit_silence(limit));
+        limited.map_err(Fault::from)
     }
 
     /// Turns the plain stream into a TLS one.
