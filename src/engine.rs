@@ -244,7 +244,7 @@ impl Engine {
         });
         let outcome = outcome?;
         report.verified = verify(job, &prepared, &outcome)?;
-        match verify_count(&outcome, counted)? {
+        match verify_count(&outcome, counted, &job.relation)? {
             Ok(compared) => report.verified.push(compared),
             Err(why) => {
                 if job.verify != Verify::None {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use rsqoop_connector::{Error, ErrorKind, Result};
+use rsqoop_connector::{Error, ErrorKind, Relation, Result};
 
 use crate::format::parquet::footer_rows;
 use crate::job::{Format, JobSpec};
@@ -44,6 +44,7 @@ pub(crate) fn verify(job: &JobSpec, prepared: &Prepared, outcome: &Outcome) -> R
 pub(crate) fn verify_count(
     outcome: &Outcome,
     counted: Result<u64, String>,
+    relation: &Relation,
 ) -> Result<Result<String, String>> {
     let counted = match counted {
         Ok(counted) => counted,
@@ -55,7 +56,17 @@ pub(crate) fn verify_count(
             ErrorKind::Verify,
             format!("{read} rows were read but the server counts {counted} in the same snapshot"),
         )
-        .hint("nothing was published; please report it with the output of --verbose"));
+        .hint(match relation {
+            Relation::Table(_) => {
+                "nothing was published; please report it with the output of --verbose"
+            }
+            // LIMIT, aggregates, random rows, or a key whose name means one thing inside the query and
+            // another in its result.
+            Relation::Query(_) => {
+                "nothing was published; the splits of this query do not add up to it (LIMIT? a --split-by \
+                 that names something else inside the query?): read it with -m 1"
+            }
+        }));
     }
     Ok(Ok(format!("rows read = rows the server counts ({counted})")))
 }
@@ -98,9 +109,11 @@ mod tests {
             rows: 7,
             seconds: 0.1,
         });
-        assert!(verify_count(&outcome, Ok(7)).unwrap().is_ok());
-        assert_eq!(verify_count(&outcome, Ok(8)).unwrap_err().kind(), ErrorKind::Verify);
-        let why = verify_count(&outcome, Err("a view".to_string())).unwrap();
+        let query = Relation::Query("SELECT 1".to_string());
+        let verify_count = |counted| verify_count(&outcome, counted, &query);
+        assert!(verify_count(Ok(7)).unwrap().is_ok());
+        assert_eq!(verify_count(Ok(8)).unwrap_err().kind(), ErrorKind::Verify);
+        let why = verify_count(Err("a view".to_string())).unwrap();
         assert_eq!(why, Err("a view".to_string()));
     }
 

@@ -35,9 +35,8 @@ pub(super) enum Origin {
 ///
 /// # Errors
 /// `Config` when the restart is not possible; the run does not go on with a readable password.
-pub(super) fn hide_secrets() -> Result<()> {
-    let args: Vec<OsString> = std::env::args_os().collect();
-    let taken = take_secret(&args);
+pub(super) fn hide_secrets(args: &[OsString]) -> Result<()> {
+    let taken = take_secret(args);
     let variables: Vec<&str> =
         LIBPQ_VARIABLES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
     if taken.is_none() && variables.is_empty() {
@@ -69,6 +68,18 @@ pub(super) fn hide_secrets() -> Result<()> {
         }
     };
     Err(failed(command.exec()))
+}
+
+/// The arguments with two dashes before every long flag: Sqoop takes one as well (`-connect URL`).
+pub(super) fn with_two_dashes(mut args: Vec<OsString>, long_flags: &[String]) -> Vec<OsString> {
+    for arg in args.iter_mut().skip(1).take_while(|arg| *arg != "--") {
+        let Some(rest) = arg.to_str().and_then(|a| a.strip_prefix('-')) else { continue };
+        let name = rest.split('=').next().unwrap_or(rest);
+        if name.len() > 1 && long_flags.iter().any(|flag| flag == name) {
+            *arg = OsString::from(format!("--{rest}"));
+        }
+    }
+    args
 }
 
 /// The password that [`hide_secrets`] took out of the arguments.
@@ -184,6 +195,39 @@ mod tests {
             let clean = clean.into_iter().map(|a| a.into_string().unwrap()).collect();
             (clean, secret.expose().to_string(), origin)
         })
+    }
+
+    #[test]
+    fn a_long_flag_may_have_one_dash() {
+        let flags: Vec<String> = ["connect", "m", "where", "append"].map(String::from).to_vec();
+        let args = [
+            "r",
+            "import",
+            "-connect=x",
+            "-m",
+            "4",
+            "-m4",
+            "-where",
+            "-append",
+            "-x",
+            "--",
+            "-append",
+        ];
+        let got = with_two_dashes(args.map(OsString::from).to_vec(), &flags);
+        let want = [
+            "r",
+            "import",
+            "--connect=x",
+            "-m",
+            "4",
+            "-m4",
+            "--where",
+            "--append",
+            "-x",
+            "--",
+            "-append",
+        ];
+        assert_eq!(got, want.map(OsString::from));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Flags that say where to connect and as whom.
 
+use std::env::VarError;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Result, Secret};
 
 use super::argv::{self, Origin};
 use super::console::Console;
+use super::prompt;
+use crate::Engine;
 use crate::store::plain;
 
 /// Longest password file that is read.
@@ -41,6 +44,7 @@ impl ConnectArgs {
     /// # Errors
     /// `Usage` for a URL that is none, `Config` for a password that cannot be had.
     pub(super) fn target(&self, console: &Console) -> Result<ConnectTarget> {
+        known_database(&self.connect)?;
         let mut target = ConnectTarget::parse(&self.connect)?;
         if let Some(user) = &self.username {
             target.user = Some(user.clone());
@@ -70,7 +74,7 @@ impl ConnectArgs {
             return read_password(file, console).map(Some);
         }
         if self.prompt {
-            return prompt().map(Some);
+            return prompt::password().map(Some);
         }
         if let Some(password) = &self.password {
             return Ok(Some(Secret::new(password.clone())));
@@ -83,8 +87,29 @@ impl ConnectArgs {
         if target.password.is_some() {
             return Ok(None);
         }
-        Ok(std::env::var("RSQOOP_PASSWORD").ok().map(Secret::new))
+        match std::env::var("RSQOOP_PASSWORD") {
+            Ok(password) => Ok(Some(Secret::new(password))),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => {
+                Err(Error::new(ErrorKind::Config, "the variable RSQOOP_PASSWORD is not UTF-8")
+                    .hint("set it to the password, or unset it"))
+            }
+        }
     }
+}
+
+/// Says that a database is not known before its URL is taken for a misspelled one of another.
+fn known_database(url: &str) -> Result<()> {
+    let url = url.trim();
+    let jdbc = url.get(..5).is_some_and(|p| p.eq_ignore_ascii_case("jdbc:"));
+    let Some((scheme, _)) = url.get(if jdbc { 5 } else { 0 }..).and_then(|u| u.split_once(':'))
+    else {
+        return Ok(());
+    };
+    if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    Engine::new().connector(&ConnectTarget::parse(&format!("{scheme}://host"))?).map(drop)
 }
 
 fn read_password(path: &Path, console: &Console) -> Result<Secret> {
@@ -119,12 +144,4 @@ fn read_password(path: &Path, console: &Console) -> Result<Secret> {
     // Sqoop takes the line end for part of the password, its best known trap; exactly one goes.
     let text = text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t)).unwrap_or(&text);
     Ok(Secret::new(text))
-}
-
-fn prompt() -> Result<Secret> {
-    rpassword::prompt_password("Enter password: ").map(Secret::new).map_err(|error| {
-        Error::new(ErrorKind::Config, "-P needs a terminal to ask for the password")
-            .hint("without one, use --password-file or the variable RSQOOP_PASSWORD")
-            .source(error)
-    })
 }

@@ -13,6 +13,9 @@ use crate::run::control::Event;
 /// Lines an error message may have (promise P20).
 const ERROR_LINES_MAX: usize = 20;
 
+/// Characters a line of it may have: a statement of some length, not a megabyte from a server.
+const ERROR_LINE_CHARS_MAX: usize = 2000;
+
 #[derive(Debug, Args, Clone)]
 #[command(next_help_heading = "Messages")]
 pub(super) struct OutputArgs {
@@ -118,9 +121,17 @@ fn error_lines(error: &Error, verbose: bool) -> Vec<String> {
     }
     // A driver's message may have line ends of its own.
     let mut lines: Vec<String> =
-        lines.iter().flat_map(|l| l.lines().map(str::to_string).collect::<Vec<_>>()).collect();
+        lines.iter().flat_map(|l| l.lines().map(shortened).collect::<Vec<_>>()).collect();
     lines.truncate(ERROR_LINES_MAX);
     lines
+}
+
+/// A line without the rest of what a server or a flag made too long to read.
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(ERROR_LINE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -138,5 +149,7 @@ mod tests {
         );
         let long = Error::new(ErrorKind::Source, "a\n".repeat(100));
         assert_eq!(error_lines(&long, false).len(), ERROR_LINES_MAX);
+        let wide = Error::new(ErrorKind::Source, "ä".repeat(10_000));
+        assert_eq!(error_lines(&wide, false)[0].chars().count(), ERROR_LINE_CHARS_MAX + 1);
     }
 }

@@ -1,5 +1,6 @@
 //! `rsqoop import`: flags become a job, and a run is watched to its end.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,13 +28,24 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "[SCHEMA.]TABLE", help_heading = "What to read")]
     table: Option<String>,
     /// Query to import; must hold $CONDITIONS
-    #[arg(short = 'e', long, value_name = "SQL", help_heading = "What to read")]
+    #[arg(
+        short = 'e',
+        long,
+        value_name = "SQL",
+        allow_hyphen_values = true,
+        help_heading = "What to read"
+    )]
     query: Option<String>,
     /// Columns to import, in this order
     #[arg(long, value_name = "A,B", help_heading = "What to read")]
     columns: Option<String>,
     /// SQL condition on the rows of the table
-    #[arg(long = "where", value_name = "COND", help_heading = "What to read")]
+    #[arg(
+        long = "where",
+        value_name = "COND",
+        allow_hyphen_values = true,
+        help_heading = "What to read"
+    )]
     filter: Option<String>,
 
     /// Column by which the rows are split [default: the primary key's first column]
@@ -50,11 +62,11 @@ pub(super) struct ImportArgs {
     )]
     num_mappers: Option<i64>,
     /// Query that gives the split column's minimum and maximum
-    #[arg(long, value_name = "SQL", help_heading = "Parallelism")]
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true, help_heading = "Parallelism")]
     boundary_query: Option<String>,
     /// Rows per round trip to the database, where its protocol has that
-    #[arg(long, value_name = "N", help_heading = "Parallelism")]
-    fetch_size: Option<u32>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Parallelism")]
+    fetch_size: Option<i64>,
     /// Widest split: key units for numbers, seconds for dates and times
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Parallelism")]
     split_limit: Option<i64>,
@@ -128,7 +140,11 @@ impl ImportArgs {
             columns: self.column_list()?,
             filter: self.filter.clone(),
             split: self.split(console)?,
-            fetch_size: self.fetch_size,
+            // Sqoop's drivers take a number below 1 for "as you like", MySQL's for streaming.
+            fetch_size: self
+                .fetch_size
+                .filter(|rows| *rows > 0)
+                .map(|rows| u32::try_from(rows).unwrap_or(u32::MAX)),
             overrides: self.overrides()?,
             existing: match (self.append, self.delete_target_dir) {
                 (true, _) => Existing::Append,
@@ -145,6 +161,25 @@ impl ImportArgs {
         };
         job.validate()?;
         Ok(job)
+    }
+
+    /// Names the flags whose SQL the database may have stumbled over.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        let refused = match error.kind() {
+            ErrorKind::Usage => true,
+            ErrorKind::Source => !error.is_transient(),
+            _ => false,
+        };
+        let given = [
+            ("--query", self.query.is_some()),
+            ("--where", self.filter.is_some()),
+            ("--boundary-query", self.boundary_query.is_some()),
+        ];
+        let flags: Vec<&str> = given.into_iter().filter(|(_, is)| *is).map(|(f, _)| f).collect();
+        if !refused || flags.is_empty() || error.hint_text().is_some() {
+            return error;
+        }
+        error.hint(format!("look at {}", flags.join(" and ")))
     }
 
     fn target(&self, relation: &Relation) -> Result<PathBuf> {
@@ -236,6 +271,8 @@ fn dir_name(table: &str) -> String {
     name
 }
 
+const STOPPING: &str = "stopping; the target stays as it was; once more ends at once";
+
 /// Runs an import and gives the exit status.
 pub(super) fn run(args: &ImportArgs) -> ExitCode {
     let console = Arc::new(Console::new(&args.output));
@@ -243,19 +280,34 @@ pub(super) fn run(args: &ImportArgs) -> ExitCode {
         Ok(job) => job,
         Err(error) => return console.fail(&error, false),
     };
+    if let Some(path) = &args.report
+        && let Err(error) = can_report(path, &job.target)
+    {
+        return console.fail(&error, false);
+    }
+    if args.json {
+        console.warn("--json has an effect only with --dry-run or in a plan");
+    }
     let listener = console.clone();
     let control = RunControl::new(move |event| listener.event(&event));
-    let signals = match Signals::watch(control.clone(), console.clone(), job.limits.shutdown) {
-        Ok(signals) => signals,
-        Err(error) => return console.fail(&error, false),
-    };
+    let signals =
+        match Signals::watch(control.clone(), console.clone(), job.limits.shutdown, STOPPING) {
+            Ok(signals) => signals,
+            Err(error) => return console.fail(&error, false),
+        };
     let mode = if args.output.quiet { ProgressMode::None } else { args.progress };
     let display = progress::show(mode, control.clone(), console.clone());
     let (report, result) = Engine::new().run_watched(&job, &control);
     display.finish();
-    let result = match (&args.report, result) {
-        (Some(path), result) => write_report(path, &report).and(result),
-        (None, result) => result,
+    let written = args.report.as_deref().map_or(Ok(()), |path| write_report(path, &report));
+    let result = match (result, written) {
+        (Ok(()), written) => written,
+        (Err(error), written) => {
+            if let Err(unwritten) = written {
+                console.warn(unwritten.message());
+            }
+            Err(error)
+        }
     };
     match result {
         Ok(()) => {
@@ -263,19 +315,32 @@ pub(super) fn run(args: &ImportArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let status = console.fail(&error, false);
+            let status = console.fail(&args.explain(error), false);
             signals.exit_status().unwrap_or(status)
         }
     }
 }
 
+/// Finds out before the run that its report could not be written after it. A report inside the
+/// target has no place yet.
+fn can_report(path: &Path, target: &Path) -> Result<()> {
+    if path.starts_with(target) && !path.exists() {
+        return Ok(());
+    }
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(|error| unwritable(path, ErrorKind::Usage, error))
+}
+
 fn write_report(path: &Path, report: &Report) -> Result<()> {
-    std::fs::write(path, report.to_json()).map_err(|error| {
-        Error::new(ErrorKind::Storage, format!("the report cannot be written: {}", plain(&error)))
-            .context("file", path.display().to_string())
-            .hint("name a --report file where you may write")
-            .source(error)
-    })
+    std::fs::write(path, report.to_json())
+        .map_err(|error| unwritable(path, ErrorKind::Storage, error))
+}
+
+fn unwritable(path: &Path, kind: ErrorKind, error: std::io::Error) -> Error {
+    Error::new(kind, format!("the report cannot be written: {}", plain(&error)))
+        .context("file", path.display().to_string())
+        .hint("name a --report file where you may write")
+        .source(error)
 }
 
 /// The last lines of a run. Scripts look for Sqoop's «Transferred …» and «Retrieved N records.».

@@ -1,11 +1,16 @@
 //! The small tools: `eval`, `list-databases`, `list-tables`, `version`.
 
+use std::process::ExitCode;
+
 use clap::Args;
-use rsqoop_connector::{Result, Session, TextColumn, TextSink};
+use rsqoop_connector::{Error, ErrorKind, Result, Session, TextColumn, TextSink};
+use std::sync::Arc;
 
 use super::connect::ConnectArgs;
 use super::console::{Console, OutputArgs};
-use super::print;
+use super::signals::Signals;
+use super::{print, try_print};
+use crate::job::Limits;
 use crate::{Engine, RunControl};
 
 #[derive(Debug, Args)]
@@ -13,7 +18,13 @@ pub(super) struct EvalArgs {
     #[command(flatten)]
     connect: ConnectArgs,
     /// The SQL text
-    #[arg(short = 'e', long, value_name = "SQL", help_heading = "What to run")]
+    #[arg(
+        short = 'e',
+        long,
+        value_name = "SQL",
+        allow_hyphen_values = true,
+        help_heading = "What to run"
+    )]
     query: String,
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -38,23 +49,37 @@ pub(super) struct ListTablesArgs {
     pub(super) output: OutputArgs,
 }
 
+/// What a shell reports of a program that SIGPIPE ended.
+const NOBODY_READS: u8 = 141;
+
 /// Runs one SQL text and prints its results as Sqoop 1.4.7 does.
-pub(super) fn eval(args: &EvalArgs) -> Result<()> {
-    let console = std::sync::Arc::new(Console::new(&args.output));
-    let mut session = open(&args.connect, &console)?;
-    session.evaluate(&args.query, &mut BoxTable { widths: Vec::new(), console: &console })
+pub(super) fn eval(args: &EvalArgs) -> ExitCode {
+    let console = Arc::new(Console::new(&args.output));
+    let mut table = BoxTable { widths: Vec::new(), console: &console, closed: false };
+    let (mut session, signals) = match watched(&args.connect, &console) {
+        Ok(watched) => watched,
+        Err(error) => return console.fail(&error, false),
+    };
+    match session.evaluate(&args.query, &mut table) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if table.closed => ExitCode::from(NOBODY_READS),
+        Err(error) => {
+            let status = console.fail(&error, false);
+            signals.exit_status().unwrap_or(status)
+        }
+    }
 }
 
 /// One database a line, as the server lists them.
 pub(super) fn list_databases(args: &ListDatabasesArgs) -> Result<()> {
-    let console = std::sync::Arc::new(Console::new(&args.output));
+    let console = Arc::new(Console::new(&args.output));
     let names = open(&args.connect, &console)?.databases()?;
     print(&lines(&names))
 }
 
 /// One table a line, as the server lists them.
 pub(super) fn list_tables(args: &ListTablesArgs) -> Result<()> {
-    let console = std::sync::Arc::new(Console::new(&args.output));
+    let console = Arc::new(Console::new(&args.output));
     let names = open(&args.connect, &console)?.tables(args.schema.as_deref())?;
     print(&lines(&names))
 }
@@ -64,11 +89,22 @@ pub(super) fn version() -> Result<()> {
     print(&format!("rsqoop {}\n", env!("CARGO_PKG_VERSION")))
 }
 
-fn open(connect: &ConnectArgs, console: &std::sync::Arc<Console>) -> Result<Box<dyn Session>> {
+fn open(connect: &ConnectArgs, console: &Arc<Console>) -> Result<Box<dyn Session>> {
     let target = connect.target(console)?;
     let listener = console.clone();
     let control = RunControl::new(move |event| listener.event(&event));
     Engine::new().connect(&target, &control)
+}
+
+/// A session whose statement a signal cancels on the server.
+fn watched(connect: &ConnectArgs, console: &Arc<Console>) -> Result<(Box<dyn Session>, Signals)> {
+    let session = open(connect, console)?;
+    let control = RunControl::new(|_| {});
+    control.watch(session.interrupter());
+    let shutdown = Limits::default().shutdown;
+    let notice = "stopping the statement; once more ends at once";
+    let signals = Signals::watch(control, console.clone(), shutdown, notice)?;
+    Ok((session, signals))
 }
 
 fn lines(names: &[String]) -> String {
@@ -83,12 +119,23 @@ const WIDTH_MAX: usize = 20;
 struct BoxTable<'a> {
     widths: Vec<usize>,
     console: &'a Console,
+    /// Nobody reads standard output any more.
+    closed: bool,
 }
 
 impl BoxTable<'_> {
     fn border(&self) -> String {
         let dashes: usize = self.widths.iter().map(|w| w + 3).sum::<usize>() + 1;
         format!("{}\n", "-".repeat(dashes))
+    }
+
+    /// Prints, or stops the statement where nobody would see the rest of its rows.
+    fn print(&mut self, text: &str) -> Result<()> {
+        self.closed = !try_print(text)?;
+        if self.closed {
+            return Err(Error::new(ErrorKind::Cancelled, "nobody reads standard output any more"));
+        }
+        Ok(())
     }
 
     fn line<'t>(&self, values: impl Iterator<Item = &'t str>) -> String {
@@ -106,15 +153,17 @@ impl TextSink for BoxTable<'_> {
         self.widths = columns.iter().map(|c| c.display_size.min(WIDTH_MAX)).collect();
         let border = self.border();
         let header = self.line(columns.iter().map(|c| c.name.as_str()));
-        print(&format!("{border}{header}{border}"))
+        self.print(&format!("{border}{header}{border}"))
     }
 
     fn row(&mut self, values: &[Option<String>]) -> Result<()> {
-        print(&self.line(values.iter().map(|v| v.as_deref().unwrap_or("(null)"))))
+        let line = self.line(values.iter().map(|v| v.as_deref().unwrap_or("(null)")));
+        self.print(&line)
     }
 
     fn end(&mut self) -> Result<()> {
-        print(&self.border())
+        let border = self.border();
+        self.print(&border)
     }
 
     fn updated(&mut self, rows: u64) -> Result<()> {
@@ -130,7 +179,7 @@ mod tests {
     #[test]
     fn the_box_has_sqoops_form() {
         let console = Console::plain();
-        let table = BoxTable { widths: vec![4, 6], console: &console };
+        let table = BoxTable { widths: vec![4, 6], console: &console, closed: false };
         assert_eq!(table.border(), format!("{}\n", "-".repeat(17)));
         assert_eq!(table.line(["1", "abc"].into_iter()), "| 1    | abc    | \n");
         assert_eq!(table.line(["12345", "abc"].into_iter()), "| 12345 | abc    | \n");

@@ -11,11 +11,12 @@ mod inspect;
 mod output_format;
 mod plan_text;
 mod progress;
+mod prompt;
 mod signals;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use rsqoop_connector::{Error, ErrorKind, Result};
 
 use console::Console;
@@ -72,12 +73,13 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    if let Err(error) = argv::hide_secrets() {
+    let args = argv::with_two_dashes(std::env::args_os().collect(), &long_flags());
+    if let Err(error) = argv::hide_secrets(&args) {
         return Console::plain().fail(&error, false);
     }
     // rustls asks for a provider by name once, and two could be compiled in.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // clap prints help and version on standard output, mistakes on standard error.
@@ -91,11 +93,26 @@ fn run() -> ExitCode {
         Tool::Plan(PlanArgs { tool: PlanTool::Import(args) }) => {
             finish(plan_text::run(&args), args.output.verbose)
         }
-        Tool::Eval(args) => finish(inspect::eval(&args), args.output.verbose),
+        Tool::Eval(args) => inspect::eval(&args),
         Tool::ListDatabases(args) => finish(inspect::list_databases(&args), args.output.verbose),
         Tool::ListTables(args) => finish(inspect::list_tables(&args), args.output.verbose),
         Tool::Version => finish(inspect::version(), false),
     }
+}
+
+/// The long flags of all tools.
+fn long_flags() -> Vec<String> {
+    fn collect(command: &clap::Command, found: &mut Vec<String>) {
+        for argument in command.get_arguments() {
+            found.extend(
+                argument.get_long_and_visible_aliases().into_iter().flatten().map(str::to_string),
+            );
+        }
+        command.get_subcommands().for_each(|tool| collect(tool, found));
+    }
+    let mut found = vec!["help".to_string()];
+    collect(&Cli::command(), &mut found);
+    found
 }
 
 fn finish(result: Result<()>, verbose: bool) -> ExitCode {
@@ -107,21 +124,25 @@ fn finish(result: Result<()>, verbose: bool) -> ExitCode {
 
 /// Writes to standard output; a reader that went away (`| head`) is no failure.
 fn print(text: &str) -> Result<()> {
+    try_print(text).map(drop)
+}
+
+/// Writes to standard output and says whether anybody still reads it.
+fn try_print(text: &str) -> Result<bool> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::new(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::new(
             ErrorKind::Storage,
             format!("standard output cannot be written: {}", crate::store::plain(&error)),
         )),
-        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

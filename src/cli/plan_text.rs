@@ -17,7 +17,7 @@ pub(super) fn run(args: &ImportArgs) -> Result<()> {
     let job = args.job(&console)?;
     let listener = console.clone();
     let control = RunControl::new(move |event| listener.event(&event));
-    let plan = Engine::new().plan(&job, &control)?;
+    let plan = Engine::new().plan(&job, &control).map_err(|error| args.explain(error))?;
     if args.json {
         let mut text = serde_json::to_string_pretty(&plan).expect("plain data always serialises");
         text.push('\n');

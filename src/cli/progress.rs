@@ -222,19 +222,20 @@ fn rows_per_second(progress: &Progress) -> f64 {
     progress.rows as f64 / progress.seconds.max(0.001)
 }
 
-/// By the server's estimate of the rows, else by finished splits; below 1 while rows still come.
+/// By the server's estimate of the rows, or by finished splits where these say more: the estimate is
+/// of the whole table, `--where` or not. Below 1 while rows still come.
 #[expect(clippy::cast_precision_loss, reason = "a fraction for people")]
 fn fraction_done(progress: &Progress) -> Option<f64> {
     if progress.phase as u8 > Phase::Reading as u8 {
         return Some(1.0);
     }
-    match progress.estimated_rows {
-        Some(rows) if rows > 0 => Some((progress.rows as f64 / rows as f64).min(0.99)),
-        _ if progress.splits > 1 => {
-            Some((progress.splits_done as f64 / progress.splits as f64).min(0.99))
-        }
-        _ => None,
-    }
+    let of = |done: f64, all: f64| (done / all).min(0.99);
+    let rows = progress.estimated_rows.filter(|rows| *rows > 0);
+    let by_rows = rows.map(|rows| of(progress.rows as f64, rows as f64));
+    let by_splits =
+        (progress.splits > 1).then(|| of(progress.splits_done as f64, progress.splits as f64));
+    // A missing number counts for less than any other.
+    if by_rows > by_splits { by_rows } else { by_splits }
 }
 
 fn seconds_left(progress: &Progress) -> Option<f64> {
@@ -330,5 +331,7 @@ mod tests {
         progress.splits = 4;
         progress.splits_done = 1;
         assert_eq!(seconds_left(&progress), Some(3.0));
+        progress.estimated_rows = Some(50_000);
+        assert_eq!(fraction_done(&progress), Some(0.25));
     }
 }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use rsqoop_connector::{Error, ErrorKind, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -12,13 +13,21 @@ use signal_hook::iterator::Signals as Incoming;
 use super::console::Console;
 use crate::RunControl;
 
+/// Longest wait for the server to be told that its statements are not wanted any more.
+const TELL_LIMIT: Duration = Duration::from_secs(3);
+
+/// A signal this soon after the first is the same one: timeout(1) sends it to its child and then to
+/// the whole process group, and a terminal's Ctrl-C may be passed on by a parent.
+const ECHO: Duration = Duration::from_millis(300);
+
 /// Remembers which signal stopped the run.
 pub(super) struct Signals {
     first: Arc<AtomicI32>,
+    told: Receiver<()>,
 }
 
 impl Signals {
-    /// Watches for signals until the process ends.
+    /// Watches for signals until the process ends; `notice` is shown at the first.
     ///
     /// # Errors
     /// `Bug` when the handlers cannot be installed.
@@ -26,6 +35,7 @@ impl Signals {
         control: Arc<RunControl>,
         console: Arc<Console>,
         shutdown: Duration,
+        notice: &'static str,
     ) -> Result<Self> {
         let first = Arc::new(AtomicI32::new(0));
         let failed = |error: std::io::Error| {
@@ -36,28 +46,39 @@ impl Signals {
         // the write like any other.
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map_err(failed)?;
         let seen = first.clone();
+        let (tell, told) = channel();
         std::thread::spawn(move || {
+            let mut stopping: Option<Instant> = None;
             for signal in &mut incoming {
-                if seen.swap(signal, Ordering::SeqCst) != 0 {
-                    leave(signal);
+                match stopping {
+                    Some(since) if since.elapsed() < ECHO => continue,
+                    Some(_) => leave(signal),
+                    None => stopping = Some(Instant::now()),
                 }
-                console.warn("stopping; the target stays as it was; once more ends at once");
-                let control = control.clone();
+                seen.store(signal, Ordering::SeqCst);
+                console.warn(notice);
+                let (control, tell) = (control.clone(), tell.clone());
                 std::thread::spawn(move || {
                     control.cancel();
+                    let _ = tell.send(());
                     std::thread::sleep(shutdown);
                     leave(signal);
                 });
             }
         });
-        Ok(Signals { first })
+        Ok(Signals { first, told })
     }
 
-    /// 128 + the signal's number, as shells count it, if one arrived.
+    /// 128 + the signal's number, as shells count it, if one arrived. Waits until the statements
+    /// are cancelled: the reader gives up before the server knows, and the process would take the
+    /// message with it.
     pub(super) fn exit_status(&self) -> Option<ExitCode> {
         match self.first.load(Ordering::SeqCst) {
             0 => None,
-            signal => Some(ExitCode::from(status(signal))),
+            signal => {
+                let _ = self.told.recv_timeout(TELL_LIMIT);
+                Some(ExitCode::from(status(signal)))
+            }
         }
     }
 }

@@ -102,6 +102,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |why: String| {
             Error::new(ErrorKind::Storage, format!("the target's manifest cannot be used: {why}"))
+                .hint("import into another directory, or replace this one with --delete-target-dir")
         };
         // The version comes first: a newer form may lack what this one needs.
         let form: Form = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;

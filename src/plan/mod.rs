@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use rsqoop_connector::{
-    BoundsRequest, ColumnInfo, ColumnKind, KeyRange, ReadColumn, ReadQuery, Relation, RelationKind,
-    Result, Session, SplitKey, TableInfo,
+    BoundsRequest, ColumnInfo, ColumnKind, Dialect, KeyRange, KeyValue, ReadColumn, ReadQuery,
+    Relation, RelationKind, Result, Session, SplitKey, TableInfo, fill_conditions,
 };
 use serde::Serialize;
 
@@ -205,14 +205,21 @@ impl Draft {
             fetch_size: job.fetch_size,
             key: key_index,
         };
-        let queries: Vec<ReadQuery> = ranges.into_iter().map(query).collect();
+        if ranges.len() > 1 {
+            self.refuse_unconditional_rows(session, query(KeyRange::All))?;
+        }
+        let whole = whole_range(&ranges, job.split.boundary_query.is_some());
         let count = match self.info.kind {
-            RelationKind::Query => Err("a query is not run twice".to_string()),
+            RelationKind::Query if ranges.len() == 1 => Err("a query is not run twice".to_string()),
             RelationKind::View => Err("a view is not run twice".to_string()),
-            // Bounds of the user's own leave rows out: what is read is counted, range by range.
-            _ if job.split.boundary_query.is_some() => Ok(queries.clone()),
-            _ => Ok(vec![query(KeyRange::All)]),
+            _ => Ok(vec![query(whole)]),
         };
+        let relations = disjoint(&self.relation, &ranges, session.dialect());
+        let queries: Vec<ReadQuery> = ranges
+            .into_iter()
+            .zip(relations)
+            .map(|(range, relation)| ReadQuery { relation, ..query(range) })
+            .collect();
         let schema =
             Arc::new(Schema::new(self.columns.iter().map(|c| c.field.clone()).collect::<Vec<_>>()));
         let prepared = Prepared {
@@ -224,6 +231,21 @@ impl Draft {
             count,
         };
         Ok((prepared, notes))
+    }
+
+    /// Rows that a query of the user's gives whatever its condition says would be read by every split:
+    /// those of an `OR` without parentheses, of a part of a `UNION` without `$CONDITIONS`, of an
+    /// aggregate over everything.
+    fn refuse_unconditional_rows(&self, session: &mut dyn Session, all: ReadQuery) -> Result<()> {
+        let Relation::Query(text) = &self.relation else { return Ok(()) };
+        let never = Relation::Query(fill_conditions(text, "(1 = 0)"));
+        match session.count(&ReadQuery { relation: never, ..all })? {
+            Some(rows) if rows > 0 => Err(usage(format!(
+                "the query gives {rows} rows even where $CONDITIONS is false, and every split would read them"
+            ))
+            .hint("write (a OR b) AND $CONDITIONS, give every SELECT of a UNION its own $CONDITIONS, or read with -m 1")),
+            _ => Ok(()),
+        }
     }
 
     fn ranges(
@@ -258,6 +280,48 @@ impl Draft {
             &bounds,
             split::SplitWish { pieces, limit: job.split.limit, closed, nullable },
         )
+    }
+}
+
+/// The relation as each range reads it. Points that a server sorted have the order of the key in a
+/// query's result; inside the query its name may mean a column of another type or collation, by whose
+/// order ranges overlap (`SELECT CAST(id AS CHAR) AS id`). There each range also asks for keys beyond
+/// all earlier points, which makes a row the first range's that it fits, in any order.
+fn disjoint(relation: &Relation, ranges: &[KeyRange], dialect: &dyn Dialect) -> Vec<Relation> {
+    let mut beyond = String::new();
+    let mut relations = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        relations.push(match relation {
+            Relation::Query(text) if !beyond.is_empty() && !matches!(range, KeyRange::Null(_)) => {
+                Relation::Query(fill_conditions(text, &format!("($CONDITIONS{beyond})")))
+            }
+            _ => relation.clone(),
+        });
+        if let KeyRange::Between { key, lower: Some(point), .. } = range
+            && matches!(point, KeyValue::Text(_) | KeyValue::Bytes(_) | KeyValue::Sql(_))
+        {
+            let literal = dialect.literal(point);
+            // Would be filled in once more; the count still finds what this point would have kept apart.
+            if !literal.contains("$CONDITIONS") {
+                beyond.push_str(&format!(" AND {} >= {literal}", key.expr));
+            }
+        }
+    }
+    relations
+}
+
+/// All that the ranges cover, in one range that owes nothing to the points between them.
+fn whole_range(ranges: &[KeyRange], closed: bool) -> KeyRange {
+    match (ranges.first(), ranges.last()) {
+        (Some(KeyRange::Between { key, lower, .. }), Some(KeyRange::Between { upper, .. }))
+            if closed =>
+        {
+            let (key, lower, upper) = (key.clone(), lower.clone(), upper.clone());
+            KeyRange::Between { key, lower, upper, upper_inclusive: true }
+        }
+        // A boundary query that answers NULL.
+        (Some(only @ KeyRange::Null(_)), _) if closed => only.clone(),
+        _ => KeyRange::All,
     }
 }
 
@@ -356,4 +420,62 @@ pub(crate) fn refuse_empty_columns(columns: &[ColumnInfo], what: &str) -> Result
         return Err(usage(format!("{what} has no columns to import")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spells texts only.
+    struct Plain;
+
+    impl Dialect for Plain {
+        fn quote_ident(&self, name: &str) -> String {
+            name.to_string()
+        }
+        fn literal(&self, value: &KeyValue) -> String {
+            match value {
+                KeyValue::Text(text) => format!("'{text}'"),
+                other => panic!("{other:?}"),
+            }
+        }
+        fn read_expr(&self, _: &ColumnInfo, expr: &str) -> String {
+            expr.to_string()
+        }
+        fn text_expr(&self, _: &ColumnInfo, expr: &str) -> String {
+            expr.to_string()
+        }
+    }
+
+    #[test]
+    fn ranges_of_a_query_are_disjoint_whatever_order_the_key_has_inside() {
+        let key = SplitKey { expr: "id".to_string(), column: None };
+        let text = |t: &str| Some(KeyValue::Text(t.to_string()));
+        // The order of texts, in which numbers do not ascend.
+        let points = [text("10"), text("2"), text("30")];
+        let mut ranges: Vec<KeyRange> = (0..4)
+            .map(|i: usize| KeyRange::Between {
+                key: key.clone(),
+                lower: i.checked_sub(1).and_then(|i| points[i].clone()),
+                upper: points.get(i).cloned().flatten(),
+                upper_inclusive: false,
+            })
+            .collect();
+        ranges.push(KeyRange::Null(key));
+        let query = Relation::Query("SELECT id FROM t WHERE $CONDITIONS".to_string());
+        let sql: Vec<String> = disjoint(&query, &ranges, &Plain)
+            .iter()
+            .zip(&ranges)
+            .map(|(relation, range)| match relation {
+                Relation::Query(text) => fill_conditions(text, &range.to_sql(&Plain).unwrap()),
+                Relation::Table(_) => unreachable!(),
+            })
+            .collect();
+        let select = "SELECT id FROM t WHERE ";
+        assert_eq!(sql[0], format!("{select}(id < '10')"));
+        assert_eq!(sql[1], format!("{select}(id >= '10' AND id < '2')"));
+        assert_eq!(sql[2], format!("{select}((id >= '2' AND id < '30') AND id >= '10')"));
+        assert_eq!(sql[3], format!("{select}((id >= '30') AND id >= '10' AND id >= '2')"));
+        assert_eq!(sql[4], format!("{select}(id IS NULL)"));
+    }
 }

@@ -239,12 +239,103 @@ fn values_of_flags_that_make_no_sense() {
         &["--map-column-java", "id=java.util.UUID"],
         &["-m", "many"],
         &["-m", "1000"],
-        &["--fetch-size", "-1"],
+        &["--fetch-size", "many"],
         &["--split-limit", "x"],
     ] {
         t.import(2, &[&["--target-dir", "out"], more].concat());
     }
     assert_snapshot!("flag_values", t.text);
+}
+
+/// Sqoop's command line takes one dash before a long flag, and values that begin with one.
+#[test]
+fn flags_may_be_spelled_as_for_sqoop() {
+    let dir = Dir::with_db(TABLES);
+    let flags: [&[&str]; 4] = [
+        &["-connect", "sqlite:t.db", "-table=orders", "-target-dir", "a", "-m", "1"],
+        &["--connect=sqlite:t.db", "--table=orders", "--target-dir=a", "-m1"],
+        &["--connect", "sqlite:t.db", "--table", "orders", "--target-dir", "a", "--m", "1"],
+        &["-connect=sqlite:t.db", "-table", "orders", "-target-dir", "a", "-num-mappers", "1"],
+    ];
+    for spelling in flags {
+        let run = dir.ok(&[&["import"], spelling].concat());
+        assert!(run.stderr.contains("Retrieved 2 records."), "{}", run.stderr);
+        fs::remove_dir_all(dir.path("a")).unwrap();
+    }
+    let minus = ["--target-dir", "b", "--where", "-id < -1", "--fetch-size", "-2147483648"];
+    assert!(dir.import("orders", &minus).stderr.contains("Retrieved 1 records."));
+    let query = "-- all\nSELECT id FROM orders WHERE $CONDITIONS";
+    dir.ok(&["import", "--connect", "sqlite:t.db", "-e", query, "--target-dir", "c"]);
+    assert!(
+        dir.ok(&["eval", "-connect", "sqlite:t.db", "-e", "-- x\nSELECT 1"]).stdout.contains("| 1")
+    );
+}
+
+/// A reader that has seen enough ends the statement, quietly.
+#[test]
+fn eval_stops_when_nobody_reads() {
+    let dir = Dir::with_db(TABLES);
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+    let mut command = dir.command(&["eval", "--connect", "sqlite:t.db", "--query", endless]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = [0; 10];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+/// A run whose report could not be written would be done and look failed.
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_the_run() {
+    let dir = Dir::with_db(TABLES);
+    let before = dir.listing();
+    for file in ["no/such/report.json", "."] {
+        let import = ["import", "--connect", "sqlite:t.db", "--table", "orders"];
+        let more = ["--target-dir", "out", "--report", file];
+        let run = dir.run(&[&import[..], &more].concat());
+        assert_eq!(run.status, 2, "{}", run.stderr);
+        assert!(run.stderr.contains("the report cannot be written"), "{}", run.stderr);
+        assert_eq!(dir.listing(), before);
+    }
+    dir.import("orders", &["--target-dir", "out", "--report", "out/_report.json"]);
+    assert!(dir.path("out/_report.json").exists());
+}
+
+/// Ctrl-C while the password is typed ends the program and gives the terminal its echo back.
+#[test]
+fn ctrl_c_at_the_password_prompt_leaves_a_usable_terminal() {
+    let dir = Dir::with_db(TABLES);
+    let line = format!(
+        "'{}' list-tables --connect sqlite:t.db -P; echo status=$?; stty -a",
+        env!("CARGO_BIN_EXE_rsqoop")
+    );
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).current_dir(dir.root());
+    clean_environment(&mut command);
+    command.env("TERM", "xterm").env("SHELL", "/bin/sh");
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    // The key must not come before the prompt, which the terminal would answer with a signal.
+    let mut seen = Vec::new();
+    let out = child.stdout.as_mut().unwrap();
+    while !seen.ends_with(b"Enter password: ") {
+        let mut byte = [0];
+        std::io::Read::read_exact(out, &mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    std::io::Write::write_all(&mut keys, b"geh\x03").unwrap();
+    let mut rest = String::new();
+    std::io::Read::read_to_string(out, &mut rest).unwrap();
+    drop(keys);
+    child.wait().unwrap();
+    assert!(!rest.contains("geh"), "{rest}");
+    assert!(rest.contains("status=130"), "{rest}");
+    assert!(rest.split_whitespace().any(|word| word == "echo"), "{rest}");
+    assert!(rest.split_whitespace().any(|word| word == "isig"), "{rest}");
 }
 
 #[test]
@@ -259,6 +350,7 @@ fn urls_that_lead_nowhere() {
         (2, "postgresql://joe:geheim-7f3a9@db:5432,other:5432/shop"),
         (2, "oracle://joe:geheim-7f3a9@db/shop"),
         (2, "jdbc:oracle:thin:joe/geheim-7f3a9@db:1521:shop"),
+        (2, "jdbc:sqlserver://db:1433;databaseName=shop;password=geheim-7f3a9"),
         (2, "sqlite:"),
         (2, "sqlite::memory:"),
         (2, "sqlite:t.db?mode=memory"),

@@ -24,7 +24,7 @@ def column(chunk, has_min_max):
 
 def footer(path):
     meta = pq.ParquetFile(path).metadata
-    # DuckDB's view: the order of floating-point statistics (IEEE 754 total order) is news to pyarrow.
+    # DuckDB's view: it skips row groups by what it finds here.
     known = duckdb.execute(
         "SELECT path_in_schema, stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL "
         "FROM parquet_metadata(?) WHERE row_group_id = 0",

@@ -240,6 +240,33 @@ fn a_query_gives_the_rows_of_its_table() {
 }
 
 #[test]
+fn a_query_whose_splits_would_not_add_up_to_it_gives_nothing() {
+    let dir = Dir::with_db(TABLE);
+    let refused = |status: i32, query: &str, word: &str| {
+        let args = ["import", "--connect", "sqlite:t.db", "--target-dir", "x", "--query", query];
+        let flags = ["--columns", "id", "--split-by", "id", "-m"];
+        let run = dir.run(&[&args[..], &flags, &["3"]].concat());
+        assert_eq!(run.status, status, "{query}: {}", run.stderr);
+        assert!(run.stderr.contains(word), "{query}: {}", run.stderr);
+        assert!(!dir.path("x").exists(), "{query}");
+        // One worker reads the query as it is.
+        dir.ok(&[&args[..], &flags, &["1", "--delete-target-dir"]].concat());
+        std::fs::remove_dir_all(dir.path("x")).unwrap();
+    };
+    let early = "even where $CONDITIONS is false";
+    refused(2, "SELECT id FROM t WHERE few = 1 OR id > 10 AND $CONDITIONS", early);
+    refused(2, "SELECT id FROM t WHERE $CONDITIONS UNION ALL SELECT -id FROM t", early);
+    refused(
+        2,
+        "SELECT id FROM t WHERE $CONDITIONS UNION SELECT count(*) FROM t WHERE $CONDITIONS",
+        early,
+    );
+    let late = "in the same snapshot";
+    refused(1, "SELECT id FROM t WHERE $CONDITIONS ORDER BY id LIMIT 100", late);
+    refused(1, "SELECT DISTINCT few AS id FROM t WHERE $CONDITIONS", late);
+}
+
+#[test]
 fn the_same_import_twice_gives_the_same_bytes() {
     let dir = Dir::with_db(TABLE);
     for (name, flags) in [("text", "--as-textfile"), ("parquet", "--as-parquetfile")] {

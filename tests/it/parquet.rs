@@ -194,6 +194,11 @@ fn statistics_page_index_and_row_groups() {
     assert_eq!(columns.keys().collect::<Vec<_>>(), ["id", "k", "s", "d"]);
     for (name, column) in columns {
         assert_eq!(column["offset_index"], true, "{name}");
+        if name == "d" {
+            // NaN would lie beyond both ends; see `format::parquet`.
+            assert_eq!(column["min_max"], false, "{name}");
+            continue;
+        }
         assert_eq!(column["column_index"], true, "{name}");
         assert_eq!(column["min_max"], true, "{name}");
         let nulls = if name == "s" { groups[0] / 4 } else { 0 };

@@ -72,11 +72,20 @@ fn io(place: &Endpoint, e: std::io::Error) -> Error {
                 _ => error.hint("if the server has no usable TLS, use sslMode=DISABLED"),
             }
         }
-        None => Error::new(ErrorKind::Connect, format!("cannot reach {place}: {e}"))
+        None => Error::new(ErrorKind::Connect, format!("cannot reach {place}: {}", plain(&e)))
             .hint("check that the server runs and that host and port are right")
             .transient(),
     }
     .source(e)
+}
+
+/// An I/O error's text without the "(os error N)" that helps nobody.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_string(),
+        None => text,
+    }
 }
 
 fn refused_login(params: &LoginParams, e: &ServerError) -> Error {
@@ -150,6 +159,7 @@ fn refused(e: &ServerError, phase: Phase) -> Error {
     let error = match e.code {
         1046 => error.hint("name the database in the URL: mysql://host/DATABASE"),
         1412 => error.hint("the table was altered during the run; start again"),
+        1142 | 1143 => error.hint("grant the user SELECT on it"),
         3024 | 1969 => error.hint("the server's statement time limit stopped it"),
         _ => error,
     };

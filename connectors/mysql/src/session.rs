@@ -31,6 +31,9 @@ pub(crate) struct MySqlSession {
 /// ER_UNKNOWN_SYSTEM_VARIABLE
 const UNKNOWN_VARIABLE: u16 = 1193;
 
+/// ER_SPECIFIC_ACCESS_DENIED_ERROR
+const NOT_PRIVILEGED: u16 = 1227;
+
 fn run(fault: Fault) -> Error {
     error::statement(fault, Phase::Run)
 }
@@ -80,7 +83,8 @@ fn prepare_session(
     // Rows wait in the server while the engine is behind: no limit of its own may end that.
     let patience = "SET SESSION net_write_timeout = 3600, SESSION net_read_timeout = 3600, \
                     SESSION wait_timeout = 86400, SESSION innodb_lock_wait_timeout = 30";
-    conn.run(&format!("{patience}, SESSION lock_wait_timeout = {USUAL_LOCK_WAIT}")).map_err(&failed)?;
+    conn.run(&format!("{patience}, SESSION lock_wait_timeout = {USUAL_LOCK_WAIT}"))
+        .map_err(&failed)?;
     let optional: &[&str] = if conn.mariadb {
         &[
             "max_statement_time = 0",
@@ -104,9 +108,21 @@ fn prepare_session(
             error::statement(fault, Phase::Describe).context("parameter", "sessionVariables")
         })?;
     }
-    // Last, since correctness hangs on these: literals, instants, and how many rows there are.
+    // So that SHOW WARNINGS shows all (`read`). MySQL 8 and later reserve it for administrators: an
+    // ordinary reader must do with the default of 1,024; @@warning_count counts the rest.
+    match conn.run("SET SESSION max_error_count = 65535") {
+        Err(Fault::Server(e)) if e.code == NOT_PRIVILEGED => {}
+        other => {
+            other.map_err(&failed)?;
+        }
+    }
+    // Last, since correctness hangs on these: literals, instants, how many rows there are, and that
+    // no character becomes a question mark.
     conn.run(
         "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
+         SESSION character_set_client = utf8mb4, SESSION character_set_results = utf8mb4, \
+         SESSION collation_connection = IF(@@collation_connection LIKE 'utf8mb4%', \
+         @@collation_connection, 'utf8mb4_general_ci'), \
          SESSION time_zone = '+00:00', SESSION sql_auto_is_null = 0, SESSION autocommit = 1, \
          SESSION sql_select_limit = 18446744073709551615",
     )

@@ -204,8 +204,8 @@ fn ask(
     let pieces = request.pieces.clamp(1, POINTS_MAX);
     let key = request.key_sql();
     // The smallest key comes first: a point equal to it would cut off nothing.
-    let candidates = if column.kind == ColumnKind::List {
-        // There is no type for the aggregate's array of arrays.
+    let candidates = if matches!(column.kind, ColumnKind::List | ColumnKind::Other) {
+        // There is no type for the aggregate's array of arrays, and unnest() takes composites apart.
         format!(
             "SELECT p FROM (SELECT p, pg_catalog.row_number() OVER (ORDER BY p) - 1 AS n, \
              pg_catalog.count(*) OVER () AS c FROM (SELECT {key} AS p FROM {from}) AS k \
@@ -262,7 +262,7 @@ fn sample_from(link: &mut Link, request: &BoundsRequest) -> Result<Option<String
         Relation::Table(table) if catalog::find(link, table)?.can_sample() => {
             let name = rsqoop_connector::Dialect::quote_table(&PostgresDialect, table);
             let condition =
-                request.filter.as_ref().map(|f| format!(" WHERE ({f})")).unwrap_or_default();
+                request.filter.as_ref().map(|f| format!(" WHERE ({f}\n)")).unwrap_or_default();
             let percent = (share * 100.0).clamp(0.001, 100.0);
             Ok(Some(format!("{name} TABLESAMPLE SYSTEM ({percent:.6}){condition}")))
         }

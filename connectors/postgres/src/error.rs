@@ -45,12 +45,13 @@ pub(crate) fn connecting(error: sqlx::Error, place: &str, password_given: bool) 
         sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             insecure(place, &error)
         }
-        sqlx::Error::Io(error) => {
-            Error::new(ErrorKind::Connect, format!("{place} could not be reached: {error}"))
-                .hint("check host and port, and that the server listens there")
-                .transient()
-                .source(error)
-        }
+        sqlx::Error::Io(error) => Error::new(
+            ErrorKind::Connect,
+            format!("{place} could not be reached: {}", plain(&error)),
+        )
+        .hint("check host and port, and that the server listens there")
+        .transient()
+        .source(error),
         sqlx::Error::Tls(error) => insecure(place, &error),
         sqlx::Error::Configuration(error) => Error::new(
             ErrorKind::Config,
@@ -88,7 +89,8 @@ fn refused_login(error: PgDatabaseError, password_given: bool) -> Error {
             let mapped =
                 Error::new(ErrorKind::Auth, format!("the server refused the login: {message}"));
             if refused_by_rule(&message) {
-                mapped.hint("the server's pg_hba.conf decides this: check user, database and sslmode")
+                mapped
+                    .hint("the server's pg_hba.conf decides this: check user, database and sslmode")
             } else if password_given {
                 mapped.hint("check user name and password")
             } else {
@@ -96,7 +98,7 @@ fn refused_login(error: PgDatabaseError, password_given: bool) -> Error {
             }
         }
         "3D000" => Error::new(ErrorKind::Auth, message)
-            .hint("rsqoop list-databases shows the databases of a server"),
+            .hint("name one in the URL (postgresql://host/DATABASE); rsqoop list-databases with the database postgres shows them"),
         _ => {
             let mapped = server(error);
             // Nothing was asked yet, so what is wrong is the connection itself.
@@ -163,6 +165,22 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An I/O error's text without the "(os error N)" that helps nobody.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_string(),
+        None => text,
+    }
+}
+
+/// The system gives this process no more files or threads for another session.
+pub(crate) fn no_resources(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Source, format!("another session cannot be opened: {}", plain(&error)))
+        .hint("use a lower -m, or allow more open files (ulimit -n)")
+        .source(error)
 }
 
 /// What a session answers after it was given up.

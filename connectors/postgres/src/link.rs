@@ -55,7 +55,7 @@ impl Link {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|e| Error::new(ErrorKind::Bug, format!("no event loop: {e}")))?;
+            .map_err(error::no_resources)?;
         let limit = settings.connect_timeout;
         // The driver panics on some messages that no PostgreSQL server sends (sqlx 0.9: a length of
         // zero); what answers so is not a defect of rsqoop.
@@ -70,7 +70,9 @@ impl Link {
                 ErrorKind::Connect,
                 format!("{} did not answer within {} s", settings.place, limit.as_secs_f32()),
             )
-            .hint("check host, port and firewall; connectTimeout in the URL (seconds) sets the limit")
+            .hint(
+                "check host, port and firewall; connectTimeout in the URL (seconds) sets the limit",
+            )
             .transient()),
         };
         match opened {

@@ -59,7 +59,14 @@ impl Stop {
     /// Asks the server to cancel what the session's process does, from a connection and a thread of
     /// its own. sqlx keeps the cancel key of the protocol to itself, hence the function.
     pub(crate) fn cancel_on_server(&self) -> Option<mpsc::Receiver<()>> {
-        let process = (*self.process.lock().unwrap_or_else(PoisonError::into_inner))?;
+        self.cancel(self.process()?)
+    }
+
+    fn process(&self) -> Option<i32> {
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancel(&self, process: i32) -> Option<mpsc::Receiver<()>> {
         let settings = Arc::clone(&self.settings);
         let (done, wait) = mpsc::sync_channel(1);
         std::thread::Builder::new()
@@ -76,9 +83,12 @@ impl Stop {
 
 impl Interrupt for Stop {
     fn interrupt(&self) {
+        // The process is looked up before the reader wakes: it gives its connection up at once.
+        let process = self.process();
         self.asked.store(true, Ordering::Release);
+        let done = process.and_then(|process| self.cancel(process));
         self.wake.notify_one();
-        if let Some(done) = self.cancel_on_server() {
+        if let Some(done) = done {
             let _ = done.recv_timeout(CANCEL_WAIT);
         }
     }

@@ -48,6 +48,17 @@ pub(crate) fn describe(conn: &Connection, what: &Relation) -> Result<TableInfo> 
 
 fn describe_query(conn: &Connection, text: &str) -> Result<TableInfo> {
     let statement = read::prepare(conn, &fill_conditions(text, "(1 = 0)"))?;
+    let names = statement.column_names();
+    for (index, name) in names.iter().enumerate() {
+        // A statement around the query would read the first of the two for both.
+        if names[..index].iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("the query has two columns named \"{name}\", and SQLite compares names without case"),
+            )
+            .hint("name one of them otherwise in the query, with AS"));
+        }
+    }
     let columns = statement
         .columns()
         .iter()
@@ -102,7 +113,10 @@ fn describe_table(conn: &Connection, name: &TableName) -> Result<TableInfo> {
     let mut key: Vec<(i64, String)> =
         rows.iter().filter(|(n, _)| *n > 0).map(|(n, c)| (*n, c.name.clone())).collect();
     key.sort_unstable();
-    let columns: Vec<ColumnInfo> = rows.into_iter().map(|(_, column)| column).collect();
+    let mut columns: Vec<ColumnInfo> = rows.into_iter().map(|(_, column)| column).collect();
+    if listed.is_view {
+        without_invented_types(conn, &listed.table, &mut columns)?;
+    }
     let (estimated_rows, estimated_bytes) = estimates(conn, &listed, &columns);
     Ok(TableInfo {
         kind: if listed.is_view { RelationKind::View } else { RelationKind::Table },
@@ -111,6 +125,22 @@ fn describe_table(conn: &Connection, name: &TableName) -> Result<TableInfo> {
         estimated_rows,
         estimated_bytes,
     })
+}
+
+/// For a view's column that has no declared type the pragma says `BLOB`, though it may hold anything.
+fn without_invented_types(
+    conn: &Connection,
+    view: &TableName,
+    columns: &mut [ColumnInfo],
+) -> Result<()> {
+    let sql = format!("SELECT * FROM {}", SqliteDialect.quote_table(view));
+    let statement = read::prepare(conn, &sql)?;
+    for (info, column) in columns.iter_mut().zip(statement.columns()) {
+        if info.native_type == "BLOB" && column.decl_type().is_none() {
+            *info = types::column(&info.name, "", info.nullable);
+        }
+    }
+    Ok(())
 }
 
 /// Looks a table up as SQLite does: without case, temporary ones and the main file first.

@@ -1,7 +1,10 @@
 //! What breaks in the middle: killed sessions, cut and stalled connections. The run ends with exit 1
 //! and nothing is published or left behind.
 
+use std::process::Child;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::proxy::{Fault, Proxy};
 use super::support::{Database, Run, Server, program};
@@ -75,9 +78,9 @@ fn a_killed_session_ends_the_run() {
     });
 }
 
-fn kill(server: Server) {
-    let db = slow(server, "killed");
-    let (url, out) = (db.url(), db.path("out").display().to_string());
+/// Starts an import of the slow view; gives it, its arguments and a session that is seen reading.
+fn start(db: &Database) -> (Child, Vec<String>, String) {
+    let (server, url, out) = (db.server, db.url(), db.path("out").display().to_string());
     // Finding the bounds of the slow view would take its time too.
     let bounds = "SELECT 1, 2000";
     let args = [
@@ -103,25 +106,65 @@ fn kill(server: Server) {
         .expect("`timeout` of coreutils is there");
     let start = Instant::now();
     let victim = loop {
-        if let Some(found) = readers(&db).into_iter().next() {
+        if let Some(found) = readers(db).into_iter().next() {
             break found;
         }
         if start.elapsed() > Duration::from_secs(START_SECONDS) {
             let _ = child.kill();
-            panic!("{server:?}: no reader is seen, only\n{}", sessions(&db));
+            panic!("{server:?}: no reader is seen, only\n{}", sessions(db));
         }
         std::thread::sleep(Duration::from_millis(50));
     };
+    (child, args.map(String::from).to_vec(), victim)
+}
+
+/// Waits for the end of what [`start`] began.
+fn end(db: &Database, child: Child, args: &[String]) -> Run {
+    let output = child.wait_with_output().expect("it ends");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    Run::from_output(&output, &args, db.path("out"))
+}
+
+fn kill(server: Server) {
+    let db = slow(server, "killed");
+    let (child, args, victim) = start(&db);
     match server {
         Server::Postgres => db.sql(&format!("SELECT pg_terminate_backend({victim});")),
         _ => db.sql(&format!("KILL {victim};")),
     };
     let killed = Instant::now();
-    let output = child.wait_with_output().expect("it ends");
+    let run = end(&db, child, &args).refused(1, &["error: "]);
     let seconds = killed.elapsed().as_secs_f64();
-    let run = Run::from_output(&output, &args, db.path("out")).refused(1, &["error: "]);
     assert!(seconds < 15.0, "{server:?}: {seconds} s after the kill\n{}", run.story());
     nothing_left(&db, &run);
+}
+
+/// Ctrl-C leaves no statement behind that goes on reading for nobody.
+#[test]
+fn a_signal_ends_the_statements_on_the_server() {
+    std::thread::scope(|scope| {
+        for server in Server::NETWORK {
+            scope.spawn(move || interrupt(server));
+        }
+    });
+}
+
+fn interrupt(server: Server) {
+    let db = slow(server, "interrupted");
+    let (child, args, _) = start(&db);
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(pid, Signal::INT).expect("it runs");
+    let told = Instant::now();
+    let run = end(&db, child, &args).refused(130, &["error: the run was stopped"]);
+    let seconds = told.elapsed().as_secs_f64();
+    assert!(seconds < 8.0, "{server:?}: {seconds} s after the signal\n{}", run.story());
+    nothing_left(&db, &run);
+    // The statements would take another half minute.
+    while !readers(&db).is_empty() {
+        let seconds = told.elapsed().as_secs_f64();
+        assert!(seconds < 12.0, "{server:?}: still reading {seconds} s later:\n{}", sessions(&db));
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]

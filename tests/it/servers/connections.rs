@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::proxy::{Fault, Proxy, closed_port, silent_port};
+use super::proxy::{Fault, Proxy, closed_port, hostile_port, silent_port};
 use super::support::{Database, Run, Server, env, rsqoop};
 
 /// A database with a table of three rows that everybody may read, and one that nobody may.
@@ -267,6 +267,35 @@ fn a_silent_server_is_given_up_after_ten_seconds() {
             });
         }
     });
+}
+
+/// A server that falls silent after the login, while the session is set up, is still one that is
+/// not reached; and what speaks another protocol is no defect of ours.
+#[test]
+fn servers_that_only_begin_to_answer() {
+    // A MySQL server's greeting and its OK, then nothing.
+    let greeting = [
+        b"\x0a8.0.0\0\x01\0\0\x0012345678\0\xdf\xf7\x21\x02\0\x08\0\x15".as_slice(),
+        &[0; 10],
+        b"123456789012\0mysql_native_password\0",
+    ]
+    .concat();
+    let length = u8::try_from(greeting.len()).expect("a short greeting");
+    let greeting = [&[length, 0, 0, 0], greeting.as_slice()].concat();
+    let ok = b"\x07\0\0\x02\0\0\0\x02\0\0\0".to_vec();
+    let silent = hostile_port(vec![greeting, ok]);
+    let url = format!("mysql://app@127.0.0.1:{silent}/x?connectTimeout=1500");
+    let start = Instant::now();
+    let run = rsqoop(&["list-tables", "--connect", &url], Some("pw"));
+    assert!(run.story().contains("did not answer within 1.5 s"), "{}", run.story());
+    assert_eq!(run.status, 3);
+    assert!(start.elapsed() < Duration::from_secs(6));
+    // A message of PostgreSQL's whose length is less than that of its length field.
+    let broken = hostile_port(vec![Vec::new(), b"N".to_vec(), b"R\0\0\0\0".to_vec()]);
+    let url = format!("postgresql://app@127.0.0.1:{broken}/x");
+    let run = rsqoop(&["list-tables", "--connect", &url], Some("pw"));
+    assert!(run.story().contains("does not answer as PostgreSQL"), "{}", run.story());
+    assert_eq!(run.status, 3);
 }
 
 #[test]

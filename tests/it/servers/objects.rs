@@ -1,6 +1,6 @@
 //! What can be imported: tables, views, queries, partitions; names of every kind; empty tables.
 
-use super::support::{Database, Server, part_files, rsqoop};
+use super::support::{Database, Server, duckdb, part_files, rsqoop};
 
 /// `[[1, a], …]` from texts; `NULL` stands for NULL.
 fn rows(rows: &[&[&str]]) -> Vec<Vec<Option<String>>> {
@@ -287,5 +287,75 @@ fn a_second_statement_is_never_run() {
         let query = "SELECT id FROM t WHERE $CONDITIONS; DROP TABLE t";
         db.import("query", &["-e", query, "-m", "1"]).refused_any(&[]);
         assert_eq!(db.sql("SELECT count(*) FROM t;").trim(), "1", "{server:?}");
+    }
+}
+
+#[test]
+fn a_query_whose_key_is_another_column_inside_is_read_once() {
+    for server in Server::ALL {
+        let db = Database::new(server, "inner_key");
+        let values: Vec<String> = (1..=600).map(|i| format!("({i})")).collect();
+        db.sql(&format!(
+            "CREATE TABLE n (id int PRIMARY KEY); INSERT INTO n VALUES {};",
+            values.join(",")
+        ));
+        let text = if server.is_mysql_family() { "CHAR" } else { "VARCHAR(9)" };
+        // By the result's order 10 comes before 2, by the table's it does not.
+        let query = format!("SELECT CAST(id AS {text}) AS id FROM n WHERE $CONDITIONS");
+        for workers in ["1", "3", "8"] {
+            let flags = ["--query", &query, "--split-by", "id", "--as-parquetfile", "-m", workers];
+            let files = db.import(&format!("out{workers}"), &flags).ok().read();
+            let mut ids = files.column("id");
+            ids.sort();
+            ids.dedup();
+            assert_eq!((files.rows.len(), ids.len()), (600, 600), "{server:?} -m {workers}");
+        }
+    }
+}
+
+#[test]
+fn postgres_rows_can_be_split_by_a_composite() {
+    let db = Database::new(Server::Postgres, "composite_key");
+    db.sql(
+        "CREATE TYPE pair AS (a text, b int);
+         CREATE TABLE c AS SELECT i AS id, row('(' || i % 7 || ',x)', i % 3)::pair AS k FROM generate_series(1, 300) i;",
+    );
+    let flags = ["--table", "c", "--split-by", "k", "--as-parquetfile", "-m", "4"];
+    assert_eq!(db.import("c", &flags).ok().read().rows.len(), 300);
+}
+
+#[test]
+fn duckdb_finds_not_a_number_where_it_looks_for_large_ones() {
+    let db = Database::new(Server::Postgres, "nan");
+    db.sql(
+        "CREATE TABLE f AS SELECT i AS id, CASE WHEN i % 4 = 0 THEN 'NaN' ELSE i / 1000.0 END::float8 AS f
+         FROM generate_series(1, 4000) i;",
+    );
+    let run = db.import("f", &["--table", "f", "--as-parquetfile", "-m", "1"]).ok();
+    assert_eq!(run.records(), 4000);
+    let files = db.path("f").join("*.parquet");
+    let count = |condition: &str| {
+        let sql = format!("SELECT count(*) FROM '{}' WHERE {condition}", files.display());
+        duckdb(&sql)[0][0].clone().unwrap()
+    };
+    // To DuckDB NaN is larger than any number.
+    assert_eq!(count("f > 100"), "1000");
+    assert_eq!(count("f < 'NaN'::double"), "3000");
+}
+
+#[test]
+fn mysql_session_variables_do_not_turn_characters_into_question_marks() {
+    for server in [Server::MariaDb, Server::MySql] {
+        let db = Database::new(server, "charset_variable");
+        db.sql(
+            "CREATE TABLE t (id int PRIMARY KEY, s varchar(9)) CHARACTER SET utf8mb4;
+             INSERT INTO t VALUES (1, _utf8mb4 x'E68FBC');",
+        );
+        for variable in ["character_set_results=latin1", "character_set_connection=latin1"] {
+            let url = format!("{}?sessionVariables={variable}", db.url());
+            let flags = ["--table", "t", "--as-parquetfile", "--split-by", "s"];
+            let files = db.import_from(&url, variable, &flags).ok().read();
+            assert_eq!(files.column("s"), ["\u{63fc}"], "{server:?} {variable}");
+        }
     }
 }

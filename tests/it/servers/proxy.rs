@@ -124,6 +124,27 @@ pub(super) fn silent_port() -> u16 {
     port
 }
 
+/// A port where the first of `answers` is sent at once, each other one after the client has spoken,
+/// and then nothing.
+pub(super) fn hostile_port(answers: Vec<Vec<u8>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut client in listener.incoming().flatten() {
+            for (index, answer) in answers.iter().enumerate() {
+                if index > 0 {
+                    // What it says is of no interest.
+                    let _ = client.read(&mut [0; 4096]);
+                }
+                let _ = client.write_all(answer);
+            }
+            held.push(client);
+        }
+    });
+    port
+}
+
 /// A port where nobody listens.
 pub(super) fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound").port()

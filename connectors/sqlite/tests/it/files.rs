@@ -132,6 +132,27 @@ fn generated_columns_views_and_spelling() {
 }
 
 #[test]
+fn columns_of_a_query_that_differ_in_case_only_are_refused() {
+    let db = Db::new("CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    let query = Relation::Query("SELECT 1 AS a, 2 AS A FROM t WHERE $CONDITIONS".to_string());
+    let error = db.session().describe(&query).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error:?}");
+}
+
+#[test]
+fn a_column_without_type_has_none_in_a_view_either() {
+    let db = Db::new(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, any, raw BLOB);
+         INSERT INTO t (any, raw) VALUES (1, x'00'), (2.5, NULL), ('x', x'01');
+         CREATE VIEW v AS SELECT id, any, raw, coalesce(any, 'none') AS other FROM t",
+    );
+    let kinds: Vec<_> = db.describe("v").columns.iter().map(|c| c.kind).collect();
+    let want = [ColumnKind::Integer, ColumnKind::Other, ColumnKind::Bytes, ColumnKind::Other];
+    assert_eq!(kinds, want);
+    assert_eq!(db.read("v").unwrap().num_rows(), 3);
+}
+
+#[test]
 fn estimates_cost_nothing_and_are_near() {
     let db = Db::new(
         "CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT);
