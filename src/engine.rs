@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rsqoop_connector::{
@@ -101,7 +102,7 @@ impl Engine {
         for name in connector.check(target)? {
             control.warn(format!("the URL parameter {name} is not known and has no effect"));
         }
-        connector.connect(target)
+        await_session(&start_connecting(&connector, target)?, control)
     }
 
     /// Says how a job would be done; reads the catalogue and the key's extent, changes nothing.
@@ -213,6 +214,7 @@ impl Engine {
         let (rows, columns) = (draft.info.estimated_rows, plan::plan_columns(&draft.columns));
         let mut staging = Staging::open(&job.target, job.existing, &report.run_id)?;
         let mut readers = self.open_readers(job, control, keeper, &draft)?;
+        control.watch(readers.auditor.interrupter());
         warn_of_changes(earlier.as_ref(), &columns, control);
         report.snapshot = readers.snapshot.as_ref().map(ToString::to_string);
         let (prepared, notes) = draft.finish(job, &mut *readers.auditor)?;
@@ -228,7 +230,6 @@ impl Engine {
         let sql: Vec<String> =
             plan::plan_splits(&prepared, &*readers.keeper).into_iter().map(|s| s.sql).collect();
         let sessions = std::mem::take(&mut readers.sessions);
-        control.watch(readers.auditor.interrupter());
         let wanted = match (job.verify, &readers.snapshot) {
             (Verify::None, _) => Err("--verify none".to_string()),
             (_, None) => Err("no snapshot that could be counted".to_string()),
@@ -273,12 +274,12 @@ impl Engine {
         let mut attempt = 1;
         let readers = loop {
             control.check()?;
-            match share_snapshot(&*connector, job, keeper, draft) {
+            match share_snapshot(&connector, job, keeper, draft, control) {
                 Err(error) if error.is_transient() && attempt < SNAPSHOT_ATTEMPTS => {
                     control.detail(format!("snapshot, attempt {attempt}: {error}"));
                     std::thread::sleep(SNAPSHOT_PAUSE * attempt);
                     attempt += 1;
-                    keeper = connector.connect(&job.source)?;
+                    keeper = await_session(&start_connecting(&connector, &job.source)?, control)?;
                     control.watch(keeper.interrupter());
                 }
                 result => break result?,
@@ -300,13 +301,14 @@ const SNAPSHOT_ATTEMPTS: u32 = 10;
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(20);
 
 fn share_snapshot(
-    connector: &dyn Connector,
+    connector: &Arc<dyn Connector>,
     job: &JobSpec,
     mut keeper: Box<dyn Session>,
     draft: &Draft,
+    control: &RunControl,
 ) -> Result<Readers> {
     // Opened before the snapshot is taken: locks that taking it needs are then held shortly.
-    let mut sessions = open_sessions(connector, &job.source, draft.workers + 1)?;
+    let mut sessions = open_sessions(connector, &job.source, draft.workers + 1, control)?;
     let mut snapshot = None;
     if connector.capabilities().shared_snapshot {
         snapshot = keeper.snapshot(&SnapshotOp::Share(draft.tables()))?;
@@ -355,19 +357,46 @@ fn warn_of_changes(earlier: Option<&Manifest>, columns: &[plan::PlanColumn], con
 
 /// Opens `count` sessions at the same time.
 fn open_sessions(
-    connector: &dyn Connector,
+    connector: &Arc<dyn Connector>,
     target: &ConnectTarget,
     count: usize,
+    control: &RunControl,
 ) -> Result<Vec<Box<dyn Session>>> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..count).map(|_| scope.spawn(|| connector.connect(target))).collect();
-        threads
-            .into_iter()
-            .map(|t| t.join().unwrap_or_else(|panic| Err(run::panic_error(&*panic))))
-            .collect()
-    })
+    let opening: Vec<_> =
+        (0..count).map(|_| start_connecting(connector, target)).collect::<Result<_>>()?;
+    opening.iter().map(|session| await_session(session, control)).collect()
 }
+
+type Opening = Receiver<Result<Box<dyn Session>>>;
+
+/// Begins to open a session on a thread of its own. A run that is stopped meanwhile does not wait for it:
+/// the thread ends within the connector's own time limit, and its session with it.
+fn start_connecting(connector: &Arc<dyn Connector>, target: &ConnectTarget) -> Result<Opening> {
+    let (sender, receiver) = channel();
+    let (connector, target) = (Arc::clone(connector), target.clone());
+    let connect = move || {
+        let opened = catch_unwind(AssertUnwindSafe(|| connector.connect(&target)))
+            .unwrap_or_else(|panic| Err(run::panic_error(&*panic)));
+        let _ = sender.send(opened);
+    };
+    run::spawn_error(std::thread::Builder::new().name("connect".to_string()).spawn(connect))?;
+    Ok(receiver)
+}
+
+fn await_session(opening: &Opening, control: &RunControl) -> Result<Box<dyn Session>> {
+    loop {
+        match opening.recv_timeout(CONNECT_POLL) {
+            Ok(opened) => return opened,
+            Err(RecvTimeoutError::Timeout) => control.check()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::new(ErrorKind::Bug, "a session was lost while it opened"));
+            }
+        }
+    }
+}
+
+/// How soon a stop is noticed while sessions open.
+const CONNECT_POLL: Duration = Duration::from_millis(50);
 
 fn record(outcome: &Outcome, sql: &[String], report: &mut Report) {
     report.files = outcome

@@ -106,7 +106,14 @@ pub(crate) fn run(
                 path: dir.join(name),
                 spare_cores,
             };
-            threads.push(scope.spawn(move || worker.run(session)));
+            let builder = std::thread::Builder::new().name(format!("write-{index}"));
+            match spawn_error(builder.spawn_scoped(scope, move || worker.run(session))) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    control.fail(error);
+                    break;
+                }
+            }
         }
         for thread in threads {
             match thread.join() {
@@ -155,12 +162,13 @@ impl Worker<'_> {
             self.progress.clone(),
         );
         std::thread::scope(|scope| {
-            let reader = scope.spawn(|| {
+            let builder = std::thread::Builder::new().name(format!("read-{}", self.index));
+            let reader = spawn_error(builder.spawn_scoped(scope, || {
                 // Caught here, so that the run stops at once and not when the writer runs dry.
                 let read = catch_unwind(AssertUnwindSafe(|| self.read(session, sink)))
                     .unwrap_or_else(|panic| Err(panic_error(&*panic)));
                 read.map_err(|error| self.stop(error))
-            });
+            }))?;
             let written = catch_unwind(AssertUnwindSafe(|| self.write(source)))
                 .unwrap_or_else(|panic| Err(panic_error(&*panic)))
                 .map_err(|error| self.stop(error));
@@ -297,6 +305,18 @@ fn converters(columns: &[OutputColumn]) -> Result<Vec<Option<Converter>>> {
                 .transpose()
         })
         .collect()
+}
+
+/// A thread that could not be started, told from what the user can do about it.
+pub(crate) fn spawn_error<T>(spawned: std::io::Result<T>) -> Result<T> {
+    spawned.map_err(|error| {
+        Error::new(
+            ErrorKind::Storage,
+            format!("the system gives no more threads: {}", crate::store::plain(&error)),
+        )
+        .hint("use fewer workers (-m), or raise the limits on memory and processes (ulimit -v, -u)")
+        .source(error)
+    })
 }
 
 /// A caught panic as an error of its own kind.

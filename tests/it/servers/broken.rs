@@ -28,18 +28,25 @@ fn slow(server: Server, test: &str) -> Database {
     db
 }
 
-/// The server's names of the sessions that read the view now.
-fn readers(db: &Database) -> Vec<String> {
+/// Finds the bounds of the slow view as slowly as its rows.
+const SLOW_BOUNDS: &str = "SELECT min(i), max(nap) FROM v";
+
+/// The server's names of the sessions that are at this work now.
+fn at_work(db: &Database, doing: Doing) -> Vec<String> {
+    let name = &db.name;
+    let statement = match (doing, db.server) {
+        (Doing::Planning, _) => "SELECT min(i), max(nap)%",
+        (Doing::Reading, Server::Postgres) => "COPY%nap%",
+        (Doing::Reading, _) => "SELECT%nap%FROM%v%",
+    };
     let sql = match db.server {
         Server::Postgres => format!(
-            "SELECT pid FROM pg_stat_activity WHERE datname = '{}' AND state = 'active' AND query LIKE '%nap%'
-             AND query LIKE 'COPY%';",
-            db.name
+            "SELECT pid FROM pg_stat_activity
+             WHERE datname = '{name}' AND state = 'active' AND query LIKE '{statement}';"
         ),
         _ => format!(
-            "SELECT id FROM information_schema.processlist WHERE db = '{}' AND info LIKE 'SELECT%nap%FROM%v%'
-             AND info NOT LIKE '%processlist%';",
-            db.name
+            "SELECT id FROM information_schema.processlist
+             WHERE db = '{name}' AND info LIKE '{statement}' AND info NOT LIKE '%processlist%';"
         ),
     };
     db.sql(&sql).lines().map(str::to_string).collect()
@@ -78,26 +85,21 @@ fn a_killed_session_ends_the_run() {
     });
 }
 
-/// Starts an import of the slow view; gives it, its arguments and a session that is seen reading.
-fn start(db: &Database) -> (Child, Vec<String>, String) {
+/// What an import of the slow view is doing when it is disturbed.
+#[derive(Clone, Copy, PartialEq)]
+enum Doing {
+    /// Finding the smallest and largest key.
+    Planning,
+    Reading,
+}
+
+/// Starts an import of the slow view; gives it, its arguments and a session that is seen at work.
+fn start(db: &Database, doing: Doing) -> (Child, Vec<String>, String) {
     let (server, url, out) = (db.server, db.url(), db.path("out").display().to_string());
-    // Finding the bounds of the slow view would take its time too.
-    let bounds = "SELECT 1, 2000";
-    let args = [
-        "import",
-        "--connect",
-        &url,
-        "--table",
-        "v",
-        "--split-by",
-        "i",
-        "-m",
-        "2",
-        "--boundary-query",
-        bounds,
-        "--target-dir",
-        &out,
-    ];
+    let mut args = vec!["import", "--connect", &url, "--table", "v", "--split-by", "i", "-m", "2"];
+    args.extend(["--target-dir", &out]);
+    let bounds = if doing == Doing::Reading { "SELECT 1, 2000" } else { SLOW_BOUNDS };
+    args.extend(["--boundary-query", bounds]);
     let password = server.address().password;
     let mut child = program(&args, Some(&password))
         .stdout(std::process::Stdio::piped())
@@ -106,16 +108,16 @@ fn start(db: &Database) -> (Child, Vec<String>, String) {
         .expect("`timeout` of coreutils is there");
     let start = Instant::now();
     let victim = loop {
-        if let Some(found) = readers(db).into_iter().next() {
+        if let Some(found) = at_work(db, doing).into_iter().next() {
             break found;
         }
         if start.elapsed() > Duration::from_secs(START_SECONDS) {
             let _ = child.kill();
-            panic!("{server:?}: no reader is seen, only\n{}", sessions(db));
+            panic!("{server:?}: nobody is seen at work, only\n{}", sessions(db));
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    (child, args.map(String::from).to_vec(), victim)
+    (child, args.into_iter().map(String::from).collect(), victim)
 }
 
 /// Waits for the end of what [`start`] began.
@@ -127,7 +129,7 @@ fn end(db: &Database, child: Child, args: &[String]) -> Run {
 
 fn kill(server: Server) {
     let db = slow(server, "killed");
-    let (child, args, victim) = start(&db);
+    let (child, args, victim) = start(&db, Doing::Reading);
     match server {
         Server::Postgres => db.sql(&format!("SELECT pg_terminate_backend({victim});")),
         _ => db.sql(&format!("KILL {victim};")),
@@ -144,14 +146,18 @@ fn kill(server: Server) {
 fn a_signal_ends_the_statements_on_the_server() {
     std::thread::scope(|scope| {
         for server in Server::NETWORK {
-            scope.spawn(move || interrupt(server));
+            scope.spawn(move || {
+                interrupt(server, Doing::Reading);
+                interrupt(server, Doing::Planning);
+            });
         }
     });
 }
 
-fn interrupt(server: Server) {
-    let db = slow(server, "interrupted");
-    let (child, args, _) = start(&db);
+fn interrupt(server: Server, doing: Doing) {
+    let name = if doing == Doing::Reading { "interrupted" } else { "interrupted_early" };
+    let db = slow(server, name);
+    let (child, args, _) = start(&db, doing);
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
     kill_process(pid, Signal::INT).expect("it runs");
     let told = Instant::now();
@@ -160,7 +166,7 @@ fn interrupt(server: Server) {
     assert!(seconds < 8.0, "{server:?}: {seconds} s after the signal\n{}", run.story());
     nothing_left(&db, &run);
     // The statements would take another half minute.
-    while !readers(&db).is_empty() {
+    while !at_work(&db, doing).is_empty() {
         let seconds = told.elapsed().as_secs_f64();
         assert!(seconds < 12.0, "{server:?}: still reading {seconds} s later:\n{}", sessions(&db));
         std::thread::sleep(Duration::from_millis(100));
