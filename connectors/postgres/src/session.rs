@@ -116,7 +116,11 @@ impl Session for PostgresSession {
 
     fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
         let sql = query.count_sql(&PostgresDialect);
-        let rows = self.link.read_only(|link| link.rows(sql))?;
+        let rows = self.link.read_only(|link| {
+            // The readers keep the server's cores busy; more workers would only take theirs away.
+            link.simple("SET LOCAL max_parallel_workers_per_gather = 0")?;
+            link.rows(sql)
+        })?;
         let count = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok());
         Ok(count.and_then(|n| u64::try_from(n).ok()))
     }
