@@ -14,9 +14,9 @@ use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use rsqoop::connector::{
     BatchSink, Bounds, BoundsRequest, Capabilities, ColumnInfo, ColumnKind, ConnectTarget,
-    Connector, Dialect, Error, ErrorKind, Interrupt, KeyRange, KeyValue, Location, ReadQuery,
-    Relation, RelationKind, Result, ServerInfo, Session, SnapshotId, SnapshotOp, TableInfo,
-    TextSink,
+    Connector, Consistency, Dialect, Error, ErrorKind, Interrupt, KeyRange, KeyValue, Location,
+    ReadQuery, Relation, RelationKind, Result, ServerInfo, Session, SharedSnapshot, SnapshotId,
+    SnapshotOp, SnapshotRequest, TableInfo, TextSink,
 };
 use rsqoop::{Engine, Format, JobSpec, ParquetCodec, TableName};
 
@@ -43,7 +43,7 @@ impl Connector for Counter {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { shared_snapshot: false, sql: false, parallel: true }
+        Capabilities { shared_snapshot: true, rejoin: true, sql: false, parallel: true }
     }
 
     fn check(&self, target: &ConnectTarget) -> Result<Vec<String>> {
@@ -125,6 +125,7 @@ impl Session for Counting {
             primary_key: vec!["n".to_string()],
             estimated_rows: u64::try_from(self.last).ok(),
             estimated_bytes: None,
+            storage_key: None,
         })
     }
 
@@ -138,8 +139,19 @@ impl Session for Counting {
         })
     }
 
-    fn snapshot(&mut self, _op: &SnapshotOp) -> Result<Option<SnapshotId>> {
-        Ok(None)
+    fn snapshot_recipe(&mut self, _request: &SnapshotRequest) -> Result<String> {
+        Ok("numbers never change".to_string())
+    }
+
+    /// Every session sees the same numbers without doing anything; only the keeper names them.
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
+        let SnapshotOp::Share(request) = op else { return Ok(None) };
+        Ok((request.consistency != Consistency::None).then(|| SharedSnapshot {
+            id: SnapshotId("numbers".to_string()),
+            recipe: "numbers never change".to_string(),
+            position: None,
+            data_version: None,
+        }))
     }
 
     fn execute(&mut self, _sql: &str) -> Result<u64> {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Relation, Result, TableName};
+use rsqoop_connector::{ConnectTarget, Consistency, Error, ErrorKind, Relation, Result, TableName};
 use serde::{Deserialize, Serialize};
 
 /// Sessions and part files when the user names no number (Sqoop 1.4.7: `--num-mappers`).
@@ -52,6 +52,19 @@ pub struct JobSpec {
     pub format: Format,
     /// What is compared with the source after the last row.
     pub verify: Verify,
+    /// A result that could not be verified is a failure.
+    pub require_verified: bool,
+    /// How strong the state must be that all readers share.
+    pub consistency: Consistency,
+    /// What becomes of the rows that a dead run on the same target left.
+    pub resume: Resume,
+    /// Fastest rate at which rows are read, all workers together.
+    pub max_rows_per_second: Option<u64>,
+    /// The same in bytes of the rows in memory.
+    pub max_bytes_per_second: Option<u64>,
+    /// The command line behind the job, without secrets: what `rsqoop resume` gives again, and what
+    /// the report shows.
+    pub command: Vec<String>,
     /// Bounds on time and memory.
     pub limits: Limits,
 }
@@ -89,8 +102,23 @@ pub enum Existing {
 pub enum Verify {
     /// Nothing.
     None,
-    /// The number of rows, counted by the server in the snapshot that was read.
+    /// The number of rows, counted by the server in the snapshot that was read, where that costs
+    /// little: not for views and unsplit queries.
+    Auto,
+    /// The number of rows, whatever it costs.
     Count,
+    /// A checksum of every column in every split, computed by the server and from the files.
+    Checksum,
+}
+
+/// What becomes of the rows that a dead run on the same target left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resume {
+    /// They stay if the source has not changed since; otherwise the table starts again.
+    Restart,
+    /// They stay, whatever the source has become since.
+    Mixed,
 }
 
 /// The files' format.
@@ -256,12 +284,15 @@ pub struct Limits {
     pub batch_rows: usize,
     /// Most bytes in a batch, but for one row that is larger.
     pub batch_bytes: usize,
-    /// Batches that may wait between a reader and its writer.
-    pub queue_batches: usize,
+    /// Bytes of batches that may wait between a reader and its writer, but for one batch that is
+    /// larger.
+    pub queue_bytes: usize,
     /// Encoded bytes of a Parquet row group at which it is closed.
     pub row_group_bytes: usize,
     /// Rows of a Parquet row group at which it is closed.
     pub row_group_rows: usize,
+    /// New connections in a row for a worker whose connection broke.
+    pub retries: u32,
     /// How long a stopped run may take to clean up.
     pub shutdown: Duration,
 }
@@ -271,11 +302,71 @@ impl Default for Limits {
         Limits {
             batch_rows: 8192,
             batch_bytes: 4 << 20,
-            queue_batches: 2,
+            queue_bytes: 8 << 20,
             row_group_bytes: 12 << 20,
             row_group_rows: 1 << 20,
+            retries: 3,
             shutdown: Duration::from_secs(10),
         }
+    }
+}
+
+/// What the program, its sessions and libraries take, whatever the job.
+const MEMORY_BASE: u64 = 40 << 20;
+
+/// A worker's session, file buffer and compressor.
+const MEMORY_WORKER: u64 = 2 << 20;
+
+/// A worker holds about this many batches: two in the queue, one being read, one being written, and
+/// what their buffers have in reserve.
+const MEMORY_BATCHES: u64 = 6;
+
+/// Least bytes of a batch and of a row group that still make sense.
+const BATCH_BYTES_MIN: u64 = 128 << 10;
+const ROW_GROUP_BYTES_MIN: u64 = 1 << 20;
+
+/// Memory of a run when the user names none.
+pub const DEFAULT_MEMORY: u64 = 256 << 20;
+
+/// The least a worker can do with.
+const MEMORY_WORKER_MIN: u64 =
+    MEMORY_WORKER + MEMORY_BATCHES * BATCH_BYTES_MIN + ROW_GROUP_BYTES_MIN * 3 / 2;
+
+impl Limits {
+    /// Limits for so many workers: within [`DEFAULT_MEMORY`] if they can do with it.
+    pub fn for_workers(workers: usize) -> Limits {
+        let least = MEMORY_BASE + workers.max(1) as u64 * MEMORY_WORKER_MIN;
+        Limits::within(DEFAULT_MEMORY.max(least), workers).unwrap_or_default()
+    }
+
+    /// Limits under which a run of `workers` takes about `memory` bytes, and what its largest rows
+    /// need beyond that: `40 MiB + workers × (2 MiB + 6 × batch_bytes + 1.5 × row_group_bytes)`.
+    ///
+    /// # Errors
+    /// `Usage` when so many workers cannot do with it.
+    pub fn within(memory: u64, workers: usize) -> Result<Limits> {
+        let workers = workers.max(1) as u64;
+        let each = memory.saturating_sub(MEMORY_BASE) / workers;
+        if each < MEMORY_WORKER_MIN {
+            let needed = (MEMORY_BASE + workers * MEMORY_WORKER_MIN).div_ceil(1 << 20);
+            return Err(usage(format!(
+                "{workers} workers need at least {needed} MiB, and --memory allows {} MiB",
+                memory >> 20
+            ))
+            .hint("use fewer workers (-m), or raise --memory"));
+        }
+        let defaults = Limits::default();
+        let room = each - MEMORY_WORKER;
+        let row_group = (room * 2 / 5).clamp(ROW_GROUP_BYTES_MIN, defaults.row_group_bytes as u64);
+        let batch = (room - row_group * 3 / 2) / MEMORY_BATCHES;
+        let batch = batch.clamp(BATCH_BYTES_MIN, defaults.batch_bytes as u64);
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(Limits {
+            batch_bytes: size(batch),
+            queue_bytes: size(batch * 2),
+            row_group_bytes: size(row_group),
+            ..defaults
+        })
     }
 }
 
@@ -303,7 +394,13 @@ impl JobSpec {
             target: target.as_ref().to_path_buf(),
             existing: Existing::Refuse,
             format: Format::Text(TextFormat::default()),
-            verify: Verify::Count,
+            verify: Verify::Auto,
+            require_verified: false,
+            consistency: Consistency::Snapshot,
+            resume: Resume::Restart,
+            max_rows_per_second: None,
+            max_bytes_per_second: None,
+            command: Vec::new(),
             limits: Limits::default(),
         })
     }
@@ -323,6 +420,18 @@ impl JobSpec {
             return Err(usage("the target directory has no name").hint("name it with --target-dir"));
         }
         self.validate_relation()?;
+        for (flag, rate) in [
+            ("--max-rows-per-second", self.max_rows_per_second),
+            ("--max-bytes-per-second", self.max_bytes_per_second),
+        ] {
+            if rate == Some(0) {
+                return Err(usage(format!("{flag} must be above 0")));
+            }
+        }
+        if self.require_verified && self.verify == Verify::None {
+            return Err(usage("--require-verified and --verify none contradict each other")
+                .hint("leave one of them out"));
+        }
         if self.split.autoreset && self.split.by.is_some() {
             return Err(usage("--autoreset-to-one-mapper and --split-by contradict each other")
                 .hint(

@@ -39,17 +39,27 @@ mod verify;
 pub mod cli;
 
 pub use rsqoop_connector as connector;
-pub use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Relation, Result, Secret, TableName};
+pub use rsqoop_connector::{
+    ConnectTarget, Consistency, Error, ErrorKind, Relation, Result, Secret, TableName,
+};
 
+pub use commit::leftover::{Leftover, leftovers_below, remove_leftover};
 pub use commit::manifest::{MANIFEST_VERSION, Manifest, ManifestColumn, ManifestFile, ManifestRun};
+pub use commit::state::RunRecord;
 pub use engine::Engine;
 pub use job::{
-    DEFAULT_WORKERS, Existing, Format, HiveDelims, JobSpec, Limits, MAX_WORKERS, ParquetCodec,
-    SplitSpec, TextCodec, TextFormat, TypeName, Verify,
+    DEFAULT_MEMORY, DEFAULT_WORKERS, Existing, Format, HiveDelims, JobSpec, Limits, MAX_WORKERS,
+    ParquetCodec, Resume, SplitSpec, TextCodec, TextFormat, TypeName, Verify,
 };
 pub use plan::{Plan, PlanColumn, PlanSplit};
-pub use report::{REPORT_VERSION, Report, ReportError, ReportFile, ReportSplit};
+pub use report::{
+    REPORT_VERSION, Report, ReportChecksum, ReportError, ReportFile, ReportRetry, ReportSplit,
+    ReportWorker,
+};
 pub use run::control::{Event, Phase, Progress, RunControl, WorkerProgress, WorkerSnapshot};
+
+/// The program's exit status for a run that failed but left what is safe, to be gone on with.
+pub const EXIT_STATE_KEPT: u8 = 5;
 
 /// The program's exit status for a kind of failure; see `docs/errors.md`.
 ///

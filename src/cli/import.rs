@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args};
 use rsqoop_connector::{Error, ErrorKind, Relation, Result, TableName};
 
 use super::connect::ConnectArgs;
@@ -13,7 +13,8 @@ use super::console::{Console, OutputArgs};
 use super::output_format::FormatArgs;
 use super::progress::{self, ProgressMode};
 use super::signals::Signals;
-use crate::job::{DEFAULT_WORKERS, Existing, JobSpec, Limits, SplitSpec, TypeName, Verify, usage};
+use super::trust::{BoundArgs, TrustArgs};
+use crate::job::{DEFAULT_WORKERS, Existing, JobSpec, SplitSpec, TypeName, usage};
 use crate::plan::types;
 use crate::store::plain;
 use crate::{Engine, Report, RunControl};
@@ -70,7 +71,7 @@ pub(super) struct ImportArgs {
     /// Widest split: key units for numbers, seconds for dates and times
     #[arg(long, value_name = "N", allow_hyphen_values = true, help_heading = "Parallelism")]
     split_limit: Option<i64>,
-    /// Read with one worker if the table has no primary key (rsqoop does so in any case)
+    /// Read with one worker if the table has no primary key
     #[arg(long, help_heading = "Parallelism")]
     autoreset_to_one_mapper: bool,
 
@@ -97,10 +98,10 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "COL=TYPE,…", help_heading = "Output format")]
     map_column_java: Vec<String>,
 
-    /// What is compared with the database at the end: the number of rows, counted by the server in
-    /// the snapshot that was read, or nothing
-    #[arg(long, value_enum, default_value_t = VerifyMode::Count, help_heading = "Running")]
-    verify: VerifyMode,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    bounds: BoundArgs,
     /// Show what would be done, and change nothing
     #[arg(long, help_heading = "Running")]
     pub(super) dry_run: bool,
@@ -115,12 +116,9 @@ pub(super) struct ImportArgs {
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto, help_heading = "Messages")]
     progress: ProgressMode,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum VerifyMode {
-    Count,
-    None,
+    /// The command line, without secrets.
+    #[arg(skip)]
+    pub(super) command: Vec<String>,
 }
 
 impl ImportArgs {
@@ -134,12 +132,12 @@ impl ImportArgs {
             (None, Some(query)) => Relation::Query(query.clone()),
             (None, None) => return Err(usage("neither --table nor --query is given")),
         };
+        let split = self.split(console)?;
         let job = JobSpec {
             target: self.target(&relation)?,
             relation,
             columns: self.column_list()?,
             filter: self.filter.clone(),
-            split: self.split(console)?,
             // Sqoop's drivers take a number below 1 for "as you like", MySQL's for streaming.
             fetch_size: self
                 .fetch_size
@@ -152,12 +150,16 @@ impl ImportArgs {
                 _ => Existing::Refuse,
             },
             format: self.format.format(console)?,
-            verify: match self.verify {
-                VerifyMode::Count => Verify::Count,
-                VerifyMode::None => Verify::None,
-            },
-            limits: Limits::default(),
-            source: self.connect.target(console)?,
+            verify: self.trust.verify()?,
+            require_verified: self.trust.require_verified(),
+            consistency: self.trust.consistency.into(),
+            resume: self.trust.resume.into(),
+            max_rows_per_second: self.bounds.max_rows_per_second,
+            max_bytes_per_second: self.bounds.max_bytes_per_second,
+            command: self.command.clone(),
+            limits: self.bounds.limits(split.workers)?,
+            split,
+            source: self.bounds.timed(self.connect.target(console)?),
         };
         job.validate()?;
         Ok(job)
@@ -315,7 +317,17 @@ pub(super) fn run(args: &ImportArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let status = console.fail(&args.explain(error), false);
+            let kind = error.kind();
+            let mut status = console.fail(&args.explain(error), false);
+            if report.kept.is_some() {
+                console.info(&format!(
+                    "note: what is safe was kept; go on with the same command, or with: rsqoop resume {}",
+                    report.run_id
+                ));
+                if crate::exit_status(kind) == 1 {
+                    status = ExitCode::from(crate::EXIT_STATE_KEPT);
+                }
+            }
             signals.exit_status().unwrap_or(status)
         }
     }

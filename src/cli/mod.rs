@@ -12,7 +12,9 @@ mod output_format;
 mod plan_text;
 mod progress;
 mod prompt;
+mod runs;
 mod signals;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,10 @@ enum Tool {
     Import(Box<import::ImportArgs>),
     /// Show what a tool would do, and change nothing
     Plan(PlanArgs),
+    /// Go on with a run that died
+    Resume(runs::ResumeArgs),
+    /// List, show or remove what runs that died left behind
+    Runs(runs::RunsArgs),
     /// Run one SQL text and print its result
     Eval(inspect::EvalArgs),
     /// List the databases of a server
@@ -79,16 +85,60 @@ fn run() -> ExitCode {
     }
     // rustls asks for a provider by name once, and two could be compiled in.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // clap prints help and version on standard output, mistakes on standard error.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+    match Cli::try_parse_from(&args) {
+        Ok(cli) => run_tool(cli.tool, &args),
+        Err(error) => not_parsed(&error),
+    }
+}
+
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    // clap prints help and version on standard output, mistakes on standard error.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// The command of a dead run once more, in the directory it was given in.
+fn resume(args: &runs::ResumeArgs) -> ExitCode {
+    let again = || -> Result<Vec<std::ffi::OsString>> {
+        let (directory, mut command, more) = runs::command(args)?;
+        std::env::set_current_dir(&directory).map_err(|error| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the run's directory cannot be entered: {}", crate::store::plain(&error)),
+            )
+            .context("directory", directory.display().to_string())
+        })?;
+        command.extend(more);
+        let command = command.into_iter().map(std::ffi::OsString::from).collect();
+        Ok(argv::with_two_dashes(command, &long_flags()))
     };
-    match cli.tool {
-        Tool::Import(args) if !args.dry_run => import::run(&args),
+    let command = match again() {
+        Ok(command) => command,
+        Err(error) => return Console::plain().fail(&error, false),
+    };
+    // What was added comes last, and wins.
+    let parser = Cli::command().mut_subcommand("import", |import| import.args_override_self(true));
+    let parsed = parser
+        .try_get_matches_from(&command)
+        .and_then(|matches| <Cli as clap::FromArgMatches>::from_arg_matches(&matches));
+    match parsed {
+        Ok(Cli { tool: Tool::Import(args) }) => run_tool(Tool::Import(args), &command),
+        Ok(_) => Console::plain().fail(
+            &Error::new(ErrorKind::Usage, "the run is not an import, and cannot be resumed"),
+            false,
+        ),
+        Err(error) => not_parsed(&error),
+    }
+}
+
+fn run_tool(tool: Tool, command: &[std::ffi::OsString]) -> ExitCode {
+    match tool {
+        Tool::Import(mut args) if !args.dry_run => {
+            args.command = command.iter().map(|a| a.to_string_lossy().into_owned()).collect();
+            import::run(&args)
+        }
+        Tool::Resume(args) => resume(&args),
+        Tool::Runs(args) => finish(runs::run(&args), false),
         Tool::Import(args) => finish(plan_text::run(&args), args.output.verbose),
         Tool::Plan(PlanArgs { tool: PlanTool::Import(args) }) => {
             finish(plan_text::run(&args), args.output.verbose)

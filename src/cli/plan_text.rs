@@ -43,7 +43,7 @@ fn text(plan: &Plan) -> String {
         None => line("split by", &format!("nothing: {}", plan.split_reason)),
     }
     let (workers, splits) = (plan.workers, plan.splits.len());
-    line("workers", &format!("{workers}, taking {splits} {}", plural(splits, "split")));
+    line("workers", &shares(workers, splits, plan.pieces));
     for note in &plan.notes {
         line("note", note);
     }
@@ -57,6 +57,17 @@ fn text(plan: &Plan) -> String {
         out.push_str(&format!("… and {} more (--json lists them)\n", splits - SPLITS_LISTED));
     }
     out
+}
+
+/// How the rows are shared out.
+fn shares(workers: usize, splits: usize, pieces: usize) -> String {
+    if pieces == splits {
+        return format!("{workers}, taking {splits} {}", plural(splits, "split"));
+    }
+    format!(
+        "{workers}, beginning with {splits} {} of {pieces} pieces; who runs dry takes half of the most that is left",
+        plural(splits, "split")
+    )
 }
 
 fn estimate(plan: &Plan) -> String {

@@ -24,11 +24,15 @@ pub(crate) struct Claim {
 const ATTEMPTS: usize = 100;
 
 impl Claim {
-    /// Takes the claim or says who has it.
+    /// Takes the claim or says who has it. Also gives the owner that died with it, if there was one.
     ///
     /// # Errors
     /// `Conflict` when another run holds it.
-    pub(crate) fn take(path: &Path, target: &Path, run_id: &str) -> Result<Claim> {
+    pub(crate) fn take(
+        path: &Path,
+        target: &Path,
+        run_id: &str,
+    ) -> Result<(Claim, Option<String>)> {
         for _ in 0..ATTEMPTS {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -47,12 +51,16 @@ impl Claim {
             if !is_same_file(&file, path) {
                 continue;
             }
+            // An owner that ends takes its file away: one that is there has died.
+            let dead =
+                fs::read_to_string(path).ok().and_then(|t| t.lines().next().map(str::to_string));
             let owner = format!("run {run_id}, process {}\n", std::process::id());
             file.set_len(0)
                 .and_then(|()| file.rewind())
                 .and_then(|()| file.write_all(owner.as_bytes()))
                 .map_err(|e| write_error(e).context("file", path.display().to_string()))?;
-            return Ok(Claim { path: path.to_path_buf(), _file: file });
+            let claim = Claim { path: path.to_path_buf(), _file: file };
+            return Ok((claim, dead.filter(|d| !d.is_empty())));
         }
         Err(held(path, target))
     }
@@ -72,6 +80,24 @@ fn held(path: &Path, target: &Path) -> Error {
         .context("target", target.display().to_string())
         .context("held by", owner)
         .hint("wait until it is done, or choose another --target-dir")
+}
+
+/// Whether a living process holds a claim.
+pub(crate) fn is_held(path: &Path) -> bool {
+    match File::open(path) {
+        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        Err(_) => false,
+    }
+}
+
+/// Removes the claim of a dead process.
+pub(crate) fn remove_dead(path: &Path) {
+    if let Ok(file) = File::open(path)
+        && file.try_lock().is_ok()
+        && is_same_file(&file, path)
+    {
+        let _ = fs::remove_file(path);
+    }
 }
 
 impl Drop for Claim {

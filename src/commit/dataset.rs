@@ -7,10 +7,12 @@ use rsqoop_connector::{Error, ErrorKind, Result};
 
 use super::manifest::{Manifest, ManifestColumn, ManifestFile, ManifestRun};
 use super::staging::Staging;
+use super::state;
 use super::{MANIFEST_NAME, SUCCESS_NAME};
 use crate::job::{Existing, JobSpec};
 use crate::plan::{self, PlanColumn};
 use crate::report::Report;
+use crate::run::part::PartReceipt;
 use crate::store::{local, write_error};
 
 /// The manifest that `--append` adds to; Sqoop's own directories have none.
@@ -84,7 +86,7 @@ pub(crate) fn next_part_number(job: &JobSpec) -> Result<usize> {
 }
 
 /// `part-m-00012.gz` → 12, also for reducers' `part-r-`.
-fn part_number(name: &str) -> Option<usize> {
+pub(crate) fn part_number(name: &str) -> Option<usize> {
     let rest = name.strip_prefix("part-")?;
     let digits: String = rest
         .trim_start_matches(|c: char| !c.is_ascii_digit())
@@ -94,9 +96,35 @@ fn part_number(name: &str) -> Option<usize> {
     digits.parse().ok()
 }
 
+/// Gives the parts in staging consecutive numbers from `first` on, in their order: a part that was lost
+/// with its worker's connection leaves a gap.
+///
+/// # Errors
+/// `Storage` when a file cannot be renamed.
+pub(crate) fn number_parts(
+    job: &JobSpec,
+    staging: &Path,
+    first: usize,
+    parts: &mut [PartReceipt],
+) -> Result<()> {
+    parts.sort_by_key(|p| part_number(&p.name));
+    for (part, name) in parts.iter_mut().zip(part_names(job, first, usize::MAX - first)) {
+        if part.name != name {
+            local::rename_create_only(&staging.join(&part.name), &staging.join(&name))
+                .map_err(|e| write_error(e).context("file", name.clone()))?;
+            part.name = name;
+        }
+    }
+    Ok(())
+}
+
 /// The part files' names, from a number on.
-pub(crate) fn part_names(job: &JobSpec, first: usize, count: usize) -> Vec<String> {
-    (first..first + count).map(|n| plan::part_name(n, &job.format)).collect()
+pub(crate) fn part_names(
+    job: &JobSpec,
+    first: usize,
+    count: usize,
+) -> impl Iterator<Item = String> {
+    (first..first + count).map(|n| plan::part_name(n, &job.format))
 }
 
 /// Completes staging: the manifest, then the marker.
@@ -112,7 +140,7 @@ pub(crate) fn seal(
         started: report.started.clone(),
         source: report.source.clone(),
         relation: report.relation.clone(),
-        snapshot: report.snapshot.clone(),
+        snapshot: report.snapshot.as_ref().map(|s| s.id.to_string()),
         format: job.format.family().to_string(),
         columns: columns
             .into_iter()
@@ -137,6 +165,7 @@ pub(crate) fn seal(
     if let Some(earlier) = earlier_manifest(job, &staging.target)? {
         manifest = manifest.after(earlier);
     }
+    state::remove(&staging.dir)?;
     local::write_durably(&staging.dir.join(MANIFEST_NAME), manifest.to_json().as_bytes())?;
     local::write_durably(&staging.dir.join(SUCCESS_NAME), b"")
 }

@@ -10,9 +10,11 @@
 
 pub(crate) mod claim;
 pub(crate) mod dataset;
+pub(crate) mod leftover;
 pub(crate) mod manifest;
 pub(crate) mod publish;
 pub(crate) mod staging;
+pub(crate) mod state;
 
 /// Name of the manifest in a published directory; readers skip names that begin with `_`.
 pub(crate) const MANIFEST_NAME: &str = "_manifest.json";

@@ -1,7 +1,8 @@
 //! The hidden directory beside the target in which a run writes.
 //!
-//! Dropping a [`Staging`] that was not published removes all it made; a killed run's directory is
-//! removed by the next run on the same target, which holds the claim and so knows it is dead.
+//! Dropping a [`Staging`] that was not published removes all it made, unless it is to be kept for a
+//! resume. A killed run's directory is taken over or removed by the next run on the same target, which
+//! holds the claim and so knows that its owner is dead.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,6 +12,8 @@ use rsqoop_connector::{Error, ErrorKind, Result};
 use rustix::fs::{Access, access};
 
 use super::claim::Claim;
+use super::leftover::Leftover;
+use super::state;
 use crate::job::Existing;
 use crate::store::{local, plain, write_error};
 
@@ -18,11 +21,18 @@ use crate::store::{local, plain, write_error};
 #[derive(Debug)]
 pub(crate) struct Staging {
     pub(crate) dir: PathBuf,
+    /// What dead runs left, as long as nobody has decided on it.
+    pub(crate) leftovers: Vec<Leftover>,
+    /// Whether the directory stays when this run fails.
+    pub(crate) keep: bool,
+    /// What the user should know of the claim.
+    pub(crate) notes: Vec<String>,
     pub(crate) target: PathBuf,
     /// Permissions the published directory gets: those an ordinary new directory has.
     pub(crate) mode: u32,
     pub(crate) created_parents: Vec<PathBuf>,
     pub(crate) published: bool,
+    prefix: String,
     _claim: Claim,
 }
 
@@ -101,6 +111,9 @@ fn parent_of(target: &Path) -> PathBuf {
     }
 }
 
+/// Beginning of all hidden names.
+pub(crate) const HIDDEN: &str = ".rsqoop-";
+
 /// Beginning of the hidden names beside a target. The hash keeps apart names that agree in
 /// their first bytes, since a file name may have 255.
 fn hidden_prefix(target: &Path) -> String {
@@ -109,16 +122,15 @@ fn hidden_prefix(target: &Path) -> String {
     let hash =
         name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
     let short: String = name.chars().take(40).collect();
-    format!(".rsqoop-{short}-{hash:08x}")
+    format!("{HIDDEN}{short}-{hash:08x}")
 }
 
 impl Staging {
-    /// Claims the target and makes an empty staging directory beside it.
+    /// Claims the target and looks for what dead runs left beside it. Makes no directory yet.
     ///
     /// # Errors
-    /// As [`check_target`], `Conflict` when another run holds the target, `Storage` when the
-    /// directory cannot be made.
-    pub(crate) fn open(target: &Path, existing: Existing, run_id: &str) -> Result<Staging> {
+    /// As [`check_target`], and `Conflict` when another run holds the target.
+    pub(crate) fn claim(target: &Path, existing: Existing, run_id: &str) -> Result<Staging> {
         check_target(target, existing)?;
         // A target that is a symbolic link stays one: what it points to is replaced. What is not
         // there yet only loses a "/." at its end, which rename(2) would not take.
@@ -126,37 +138,115 @@ impl Staging {
         let parent = parent_of(&target);
         let created_parents = local::create_parents(&target)?;
         let prefix = hidden_prefix(&target);
-        let claim = Claim::take(&parent.join(format!("{prefix}.claim")), &target, run_id)?;
+        let (claim, dead) = Claim::take(&parent.join(format!("{prefix}.claim")), &target, run_id)?;
         // Looked at again under the claim: another run may just have published here.
         check_target(&target, existing)?;
-        clear_dead(&parent, &prefix, &target);
-        let dir = parent.join(format!("{prefix}-{run_id}"));
+        put_back(&parent, &prefix, &target);
+        let mut notes = Vec::new();
+        if let Some(owner) = dead {
+            notes.push(format!("the target was held by {owner}, which is dead: taken over"));
+        }
+        Ok(Staging {
+            dir: parent.join(format!("{prefix}-{run_id}")),
+            leftovers: leftovers(&parent, &prefix),
+            keep: false,
+            notes,
+            target,
+            mode: 0o755,
+            created_parents,
+            published: false,
+            prefix,
+            _claim: claim,
+        })
+    }
+
+    /// Makes an empty staging directory, and removes what dead runs left.
+    ///
+    /// # Errors
+    /// `Storage` when the directory cannot be made.
+    pub(crate) fn create(&mut self) -> Result<()> {
+        self.clear_dead();
         let made = || -> std::io::Result<u32> {
-            fs::create_dir(&dir)?;
-            let mode = fs::metadata(&dir)?.permissions().mode();
-            fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
+            fs::create_dir(&self.dir)?;
+            let mode = fs::metadata(&self.dir)?.permissions().mode();
+            fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o700))?;
             Ok(mode)
         };
-        let mode =
-            made().map_err(|e| write_error(e).context("directory", dir.display().to_string()))?;
-        Ok(Staging { dir, target, mode, created_parents, published: false, _claim: claim })
+        self.mode = made()
+            .map_err(|e| write_error(e).context("directory", self.dir.display().to_string()))?;
+        Ok(())
+    }
+
+    /// Whether anything in the directory is safe.
+    pub(crate) fn has_receipts(&self) -> bool {
+        !state::receipts(&self.dir).is_empty()
+    }
+
+    /// Takes over the directory of a dead run, with the parts that are safe brought to what their
+    /// receipts say, and everything else removed. Gives the sizes of these parts.
+    ///
+    /// # Errors
+    /// `Storage` when the disk refuses.
+    pub(crate) fn adopt(&mut self, dead: &Leftover) -> Result<Vec<u64>> {
+        self.dir = dead.dir().to_path_buf();
+        self.keep = true;
+        self.clear_dead();
+        self.mode = new_directory_mode(&self.dir)?;
+        let failed =
+            |e: std::io::Error| write_error(e).context("directory", self.dir.display().to_string());
+        for entry in fs::read_dir(&self.dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let safe = dead.receipts.iter().any(|r| name == *r.part);
+            if name != state::STATE_DIR && !safe {
+                let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+            }
+        }
+        dead.receipts.iter().map(|receipt| state::restore(&self.dir, receipt)).collect()
+    }
+
+    /// Removes directories of dead runs on the same target, but for this run's own; what cannot be
+    /// removed stays.
+    fn clear_dead(&mut self) {
+        for entry in hidden(&parent_of(&self.target), &self.prefix) {
+            if entry != self.dir {
+                let _ = fs::remove_dir_all(entry);
+            }
+        }
+        self.leftovers.clear();
     }
 }
 
-/// Removes staging directories of dead runs on the same target; what cannot be removed stays. A
-/// target that a dead run had moved aside (see `swap_by_renames`) is put back first.
-fn clear_dead(parent: &Path, prefix: &str, target: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+/// The mode that an ordinary new directory has, which staging has not.
+fn new_directory_mode(staging: &Path) -> Result<u32> {
+    let probe = staging.join(state::STATE_DIR).join("mode");
+    let made = || -> std::io::Result<u32> {
+        fs::create_dir(&probe)?;
+        let mode = fs::metadata(&probe)?.permissions().mode();
+        fs::remove_dir(&probe)?;
+        Ok(mode)
+    };
+    made().map_err(|e| write_error(e).context("directory", probe.display().to_string()))
+}
+
+/// Paths beside a target that runs on it made, but for the claim.
+fn hidden(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(parent) else { return Vec::new() };
     let start = format!("{prefix}-");
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with(&start) {
-            continue;
+    let mine = |e: &fs::DirEntry| e.file_name().to_string_lossy().starts_with(&start);
+    entries.flatten().filter(mine).map(|e| e.path()).collect()
+}
+
+fn leftovers(parent: &Path, prefix: &str) -> Vec<Leftover> {
+    hidden(parent, prefix).into_iter().map(Leftover::of).collect()
+}
+
+/// A target that a dead run had moved aside (see `swap_by_renames`) is put back.
+fn put_back(parent: &Path, prefix: &str, target: &Path) {
+    for entry in hidden(parent, prefix) {
+        if entry.to_string_lossy().ends_with(ASIDE) {
+            let _ = local::rename_create_only(&entry, target);
         }
-        if name.ends_with(ASIDE) && local::rename_create_only(&entry.path(), target).is_ok() {
-            continue;
-        }
-        let _ = fs::remove_dir_all(entry.path());
     }
 }
 
@@ -165,7 +255,7 @@ pub(crate) const ASIDE: &str = ".old";
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if self.published {
+        if self.published || self.keep {
             return;
         }
         let _ = fs::remove_dir_all(&self.dir);

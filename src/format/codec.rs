@@ -26,8 +26,9 @@ const HADOOP_BUFFER_BYTES: usize = 256 * 1024;
 
 /// A byte stream with an end that must be written.
 pub(crate) trait FinishWrite: Write + Send {
-    /// Writes what is pending and the trailer, flushes the sink, and says how many bytes it got.
-    fn finish(self: Box<Self>) -> io::Result<u64>;
+    /// Writes what is pending and the trailer, flushes the sink, says how many bytes it got, and gives
+    /// it back.
+    fn finish(self: Box<Self>) -> io::Result<(u64, ByteSink)>;
 }
 
 /// Puts `codec` before `sink`.
@@ -47,6 +48,12 @@ pub(crate) fn compressed(sink: ByteSink, codec: TextCodec) -> Result<Box<dyn Fin
             guard(Blocks::new(gate, Block::Lz4(table)))
         }
     })
+}
+
+/// Whether one stream of this codec after another is a stream too: what gzip calls members, Zstandard
+/// frames, and Hadoop's blocks are anyway. A reader of zlib stops at the end of the first.
+pub(crate) fn streams_join(codec: TextCodec) -> bool {
+    codec != TextCodec::Deflate
 }
 
 /// What a failed sink means to the run. A sink that carries an error of ours gives it back.
@@ -195,12 +202,12 @@ impl<E: Encoder> Write for Guard<E> {
 }
 
 impl<E: Encoder + Send> FinishWrite for Guard<E> {
-    fn finish(mut self: Box<Self>) -> io::Result<u64> {
+    fn finish(mut self: Box<Self>) -> io::Result<(u64, ByteSink)> {
         let mut encoder = self.encoder.take().ok_or_else(|| io::Error::other("finished twice"))?;
         encoder.gate().open()?;
         let mut gate = encoder.end()?;
         gate.flush()?;
-        Ok(gate.bytes)
+        Ok((gate.bytes, gate.sink))
     }
 }
 

@@ -36,7 +36,7 @@ fn encode(codec: TextCodec, input: &[u8], piece: usize) -> Vec<u8> {
     for bytes in input.chunks(piece) {
         encoder.write_all(bytes).unwrap();
     }
-    let bytes = encoder.finish().unwrap();
+    let (bytes, _) = encoder.finish().unwrap();
     let output = shared.0.lock().unwrap().clone();
     assert_eq!(bytes, output.len() as u64, "{codec:?}");
     output

@@ -21,8 +21,30 @@ pub(crate) trait FileWriter: Send {
     /// Encodes a batch; bytes reach the sink sooner or later.
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
 
+    /// Makes what was written so far complete in itself, and flushes it to the sink: the file's first
+    /// bytes with a tail are a whole file, whatever is written after them. `None` where the format
+    /// or codec has no such places.
+    fn cut(&mut self) -> Result<Option<Cut>>;
+
+    /// Whether what must be remembered until the end of the file has grown so large that a new file
+    /// should be begun.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Completes the file, flushes the sink, and gives it back for the store to make durable.
     fn finish(self: Box<Self>) -> Result<Finished>;
+}
+
+/// A place at which a file can be cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Rows before it.
+    pub(crate) rows: u64,
+    /// Bytes before it.
+    pub(crate) bytes: u64,
+    /// What must follow these bytes in place of the rest: a Parquet footer; nothing for text.
+    pub(crate) tail: Vec<u8>,
 }
 
 /// A complete file.

@@ -9,19 +9,22 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::metadata::{
+    FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
+    RowGroupMetaData,
+};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rsqoop_connector::{Error, ErrorKind, NATIVE_TYPE_KEY, Result};
 
-use super::{ByteSink, FileWriter, Finished, encodings};
+use super::{ByteSink, Cut, FileWriter, Finished, encodings};
 use crate::job::ParquetCodec;
 
 /// Most rows of a data page, and so the grain of the page index.
@@ -29,6 +32,17 @@ const PAGE_ROWS: usize = 65_536;
 
 /// Values that go to a column's encoder at a time.
 const ENCODE_ROWS: usize = 8_192;
+
+/// Columns from which on a row group is gathered as it was read and encoded one column after the
+/// other: the encoders of so many columns at once would take more memory than the rows.
+const WIDE_COLUMNS: usize = 100;
+
+/// Memory that the footer of a column chunk takes until the file ends, about; measured with page index
+/// and statistics.
+const CHUNK_FOOTER_BYTES: usize = 2 << 10;
+
+/// Memory of such footers at which a new file should be begun.
+const FOOTER_BYTES_MAX: usize = 16 << 20;
 
 /// How one Parquet file is written.
 #[derive(Debug, Clone)]
@@ -51,6 +65,10 @@ pub(crate) struct ParquetWriter {
     schema: SchemaRef,
     options: ParquetOptions,
     rows: u64,
+    /// Batches of a wide row group that nobody has encoded yet.
+    gathered: Vec<RecordBatch>,
+    gathered_rows: usize,
+    gathered_bytes: usize,
 }
 
 /// A file begins with its first batch, from which the encodings are chosen.
@@ -73,7 +91,15 @@ struct Group {
 impl ParquetWriter {
     /// A writer whose file begins with the first batch, or with [`FileWriter::finish`].
     pub(crate) fn new(schema: SchemaRef, options: ParquetOptions, sink: ByteSink) -> Self {
-        ParquetWriter { state: State::Waiting(Some(sink)), schema, options, rows: 0 }
+        ParquetWriter {
+            state: State::Waiting(Some(sink)),
+            schema,
+            options,
+            rows: 0,
+            gathered: Vec::new(),
+            gathered_rows: 0,
+            gathered_bytes: 0,
+        }
     }
 
     /// Opens the file on the first call: writes the magic bytes and fixes schema and encodings.
@@ -92,7 +118,57 @@ impl ParquetWriter {
     }
 }
 
+impl ParquetWriter {
+    fn is_wide(&self) -> bool {
+        self.schema.fields().len() >= WIDE_COLUMNS
+    }
+
+    /// Takes a batch for later.
+    fn gather(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.gathered_rows += batch.num_rows();
+        self.gathered_bytes += batch.get_array_memory_size();
+        self.gathered.push(batch.clone());
+        if self.gathered_rows >= self.options.row_group_rows
+            || self.gathered_bytes >= self.options.row_group_bytes
+        {
+            self.encode_gathered()?;
+        }
+        Ok(())
+    }
+
+    /// Makes a row group of the batches gathered so far.
+    fn encode_gathered(&mut self) -> Result<()> {
+        let batches = std::mem::take(&mut self.gathered);
+        (self.gathered_rows, self.gathered_bytes) = (0, 0);
+        let largest = batches.iter().max_by_key(|b| b.num_rows());
+        let Some(largest) = largest else { return Ok(()) };
+        self.open(Some(largest))?.write_columns(&batches)
+    }
+}
+
 impl Open {
+    /// Writes batches as a row group, one column after the other.
+    fn write_columns(&mut self, batches: &[RecordBatch]) -> Result<()> {
+        let properties = self.file.properties().clone();
+        let mut row_group = self.file.next_row_group().map_err(encode_error)?;
+        let fields = batches.first().map(|b| b.schema_ref().fields().clone()).unwrap_or_default();
+        for (column, field) in fields.iter().enumerate() {
+            let mut writers = column_writers(field, &properties)?;
+            for batch in batches {
+                let leaves = compute_leaves(field, batch.column(column)).map_err(encode_error)?;
+                for (writer, leaf) in writers.iter_mut().zip(&leaves) {
+                    writer.write(leaf).map_err(encode_error)?;
+                }
+            }
+            for writer in writers {
+                let chunk = writer.close().map_err(encode_error)?;
+                chunk.append_to_row_group(&mut row_group).map_err(encode_error)?;
+            }
+        }
+        row_group.close().map_err(encode_error)?;
+        Ok(())
+    }
+
     fn new(
         schema: &SchemaRef,
         options: &ParquetOptions,
@@ -118,6 +194,25 @@ impl Open {
                 Ok(none.insert(Group { columns, rows: 0 }))
             }
         }
+    }
+
+    /// A footer over the row groups so far, without their page indexes.
+    fn footer(&self) -> Result<Vec<u8>> {
+        let properties = self.file.properties();
+        let groups = self.file.flushed_row_groups().to_vec();
+        let rows = groups.iter().map(RowGroupMetaData::num_rows).sum();
+        let file = FileMetaData::new(
+            properties.writer_version().as_num(),
+            rows,
+            Some(properties.created_by().to_string()),
+            properties.key_value_metadata().cloned(),
+            Arc::new(self.file.schema_descr().clone()),
+            None,
+        );
+        let metadata = ParquetMetaData::new(file, groups);
+        let mut tail = Vec::new();
+        ParquetMetaDataWriter::new(&mut tail, &metadata).finish().map_err(encode_error)?;
+        Ok(tail)
     }
 
     fn close_group(&mut self, parallel: bool) -> Result<()> {
@@ -175,6 +270,10 @@ impl FileWriter for ParquetWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        if self.is_wide() {
+            self.rows += batch.num_rows() as u64;
+            return self.gather(batch);
+        }
         let (parallel, rows_max, bytes_max) =
             (self.options.parallel, self.options.row_group_rows, self.options.row_group_bytes);
         let open = self.open(Some(batch))?;
@@ -187,13 +286,48 @@ impl FileWriter for ParquetWriter {
         Ok(())
     }
 
+    fn is_full(&self) -> bool {
+        let State::Open(open) = &self.state else { return false };
+        let chunks = open.file.flushed_row_groups().len() * self.schema.fields().len();
+        chunks * CHUNK_FOOTER_BYTES >= FOOTER_BYTES_MAX
+    }
+
+    fn cut(&mut self) -> Result<Option<Cut>> {
+        self.encode_gathered()?;
+        let (rows, parallel) = (self.rows, self.options.parallel);
+        let State::Open(open) = &mut self.state else { return Ok(None) };
+        open.close_group(parallel)?;
+        open.file.flush().map_err(crate::store::write_error)?;
+        let bytes = open.file.bytes_written() as u64;
+        Ok(Some(Cut { rows, bytes, tail: open.footer()? }))
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Finished> {
+        self.encode_gathered()?;
         let (rows, parallel) = (self.rows, self.options.parallel);
         let open = self.open(None)?;
         open.close_group(parallel)?;
         open.file.finish().map_err(encode_error)?;
         Ok(Finished { rows, bytes: open.file.bytes_written() as u64 })
     }
+}
+
+/// The encoders of one column alone: a factory for the whole schema makes all of them at once, and an
+/// encoder with a dictionary takes some 100 KiB before its first value.
+fn column_writers(
+    field: &FieldRef,
+    properties: &WriterPropertiesPtr,
+) -> Result<Vec<ArrowColumnWriter>> {
+    let schema = Arc::new(Schema::new(vec![field.clone()]));
+    let parquet_schema = ArrowSchemaConverter::new().convert(&schema).map_err(encode_error)?;
+    let nowhere = SerializedFileWriter::new(
+        std::io::sink(),
+        parquet_schema.root_schema_ptr(),
+        properties.clone(),
+    )
+    .map_err(encode_error)?;
+    let factory = ArrowRowGroupWriterFactory::new(&nowhere, schema);
+    factory.create_column_writers(0).map_err(encode_error)
 }
 
 fn properties(

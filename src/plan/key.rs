@@ -1,6 +1,8 @@
 //! The key by which rows are cut.
 
-use rsqoop_connector::{ColumnInfo, ColumnKind, Dialect, Relation, Result, SplitKey, TableInfo};
+use rsqoop_connector::{
+    ColumnInfo, ColumnKind, Dialect, Relation, Result, SplitKey, StorageKey, TableInfo,
+};
 
 use super::names::{find_column, unknown_key};
 use crate::job::{JobSpec, usage};
@@ -10,61 +12,106 @@ pub(super) struct KeyChoice {
     pub(super) key: Option<SplitKey>,
     pub(super) reason: String,
     pub(super) notes: Vec<String>,
+    /// Every row has a key, whatever the catalogue says of its column.
+    pub(super) total: bool,
 }
 
-/// Chooses `--split-by`, else the primary key's first column (Sqoop 1.4.7), else nothing.
+impl KeyChoice {
+    fn none(reason: &str, notes: Vec<String>) -> Self {
+        KeyChoice { key: None, reason: reason.to_string(), notes, total: false }
+    }
+}
+
+/// Chooses `--split-by`, else the primary key, else where the rows lie, else nothing. Sqoop 1.4.7
+/// takes the first column of a primary key of several; all of them cut more evenly.
 pub(super) fn choose(
     job: &JobSpec,
     dialect: &dyn Dialect,
     relation: &Relation,
     info: &TableInfo,
 ) -> Result<KeyChoice> {
-    let mut notes = Vec::new();
     if let Some(by) = &job.split.by {
-        let key = user_key(by, dialect, relation, info)?;
-        return Ok(KeyChoice { key: Some(key), reason: "--split-by names it".to_string(), notes });
+        let key = Some(user_key(by, dialect, relation, info)?);
+        let reason = "--split-by names it".to_string();
+        return Ok(KeyChoice { key, reason, notes: Vec::new(), total: false });
     }
-    let none = |reason: &str, notes: Vec<String>| {
-        let reason = reason.to_string();
-        Ok(KeyChoice { key: None, reason, notes })
-    };
     if matches!(relation, Relation::Query(_)) {
-        if job.split.workers > 1 {
-            notes.push(
-                "a query is read by one worker unless --split-by names a column of its result"
-                    .to_string(),
-            );
-        }
-        return none("a query without --split-by", notes);
+        let note = "a query is read by one worker unless --split-by names a column of its result";
+        let notes = if job.split.workers > 1 { vec![note.to_string()] } else { Vec::new() };
+        return Ok(KeyChoice::none("a query without --split-by", notes));
     }
-    let Some(first) = info.primary_key.first() else {
-        if job.split.boundary_query.is_some() {
-            return Err(usage("--boundary-query needs a key, and the table has no primary key")
-                .hint("name the column with --split-by"));
-        }
-        if job.split.workers > 1 {
-            notes.push(
-                "the table has no primary key, so one worker reads it; name a column with --split-by to use more"
-                    .to_string(),
-            );
-        }
-        return none("no primary key", notes);
-    };
-    let column = find_column(&info.columns, first, "the primary key")?;
-    if !can_split(column.kind) {
-        notes.push(format!(
-            "the primary key {first} is {}, which cannot be cut; one worker reads the table; name another column with --split-by to use more",
-            column.native_type
-        ));
-        return none("the primary key's type cannot be cut", notes);
+    // A boundary query and a limit on the width speak of a column's values.
+    let by_values = job.split.boundary_query.is_some() || job.split.limit > 0;
+    if let Some(storage) = &info.storage_key
+        && let Some(why) = &storage.preferred
+        && !by_values
+    {
+        return Ok(by_storage(storage, why));
     }
-    let reason = if info.primary_key.len() > 1 {
-        format!("first column of the primary key ({})", info.primary_key.join(", "))
-    } else {
-        "primary key".to_string()
+    let primary = primary_key(info, by_values)?;
+    let (columns, problem) = match primary {
+        Some(columns) if columns.iter().all(|c| can_split(c.kind)) => (columns, None),
+        Some(columns) => {
+            let bad = columns.iter().find(|c| !can_split(c.kind)).unwrap_or(&columns[0]);
+            let why =
+                format!("the primary key {} is {}, which cannot be cut", bad.name, bad.native_type);
+            (Vec::new(), Some(("the primary key's type cannot be cut", why)))
+        }
+        None => (Vec::new(), Some(("no primary key", "the table has no primary key".to_string()))),
     };
-    let key = SplitKey { expr: dialect.quote_ident(&column.name), column: Some(column.clone()) };
-    Ok(KeyChoice { key: Some(key), reason, notes })
+    let Some((short, why)) = problem else {
+        let reason = match info.primary_key.as_slice() {
+            [_] => "primary key".to_string(),
+            all if columns.len() == 1 => {
+                format!("first column of the primary key ({})", all.join(", "))
+            }
+            _ => "primary key, compared as a row".to_string(),
+        };
+        let key = match columns.as_slice() {
+            [one] => SplitKey::new(dialect.quote_ident(&one.name), Some(one.clone())),
+            _ => SplitKey::of_row(dialect, columns),
+        };
+        let total = !key.row.is_empty();
+        return Ok(KeyChoice { key: Some(key), reason, notes: Vec::new(), total });
+    };
+    match &info.storage_key {
+        Some(storage) if !by_values && !job.split.autoreset => Ok(by_storage(storage, short)),
+        _ if job.split.boundary_query.is_some() => {
+            Err(usage(format!("--boundary-query needs a key, and {why}"))
+                .hint("name the column with --split-by"))
+        }
+        _ => {
+            let note =
+                format!("{why}, so one worker reads it; name a column with --split-by to use more");
+            let notes = if job.split.workers > 1 { vec![note] } else { Vec::new() };
+            Ok(KeyChoice::none(short, notes))
+        }
+    }
+}
+
+fn by_storage(storage: &StorageKey, why: &str) -> KeyChoice {
+    KeyChoice {
+        key: Some(SplitKey::new(storage.expr.clone(), None)),
+        reason: format!("where the rows lie, since {why}"),
+        notes: Vec::new(),
+        total: true,
+    }
+}
+
+/// The columns of the primary key by which rows are cut: all of them where none can be NULL, the
+/// first one otherwise.
+fn primary_key(info: &TableInfo, by_values: bool) -> Result<Option<Vec<ColumnInfo>>> {
+    let columns = info
+        .primary_key
+        .iter()
+        .map(|name| find_column(&info.columns, name, "the primary key").cloned())
+        .collect::<Result<Vec<_>>>()?;
+    let rowwise = !by_values && columns.iter().all(|c| !c.nullable && can_split(c.kind));
+    Ok(match columns.as_slice() {
+        [] => None,
+        [first, ..] if !rowwise => Some(vec![first.clone()]),
+        _ => Some(columns),
+    })
 }
 
 /// `--split-by` is a column, or an expression of the user's where it is no plain name.
@@ -83,7 +130,7 @@ fn user_key(
                 // Inside a query only the user knows how the column is spelled.
                 Relation::Query(_) => by.to_string(),
             };
-            Ok(SplitKey { expr, column: Some(column.clone()) })
+            Ok(SplitKey::new(expr, Some(column.clone())))
         }
         Err(_) if is_plain_name(by) => Err(unknown_key(by, info)),
         Err(_) => {
@@ -93,7 +140,7 @@ fn user_key(
             if let Some(column) = &column {
                 refuse_unsplittable(column)?;
             }
-            Ok(SplitKey { expr: by.to_string(), column })
+            Ok(SplitKey::new(by, column))
         }
     }
 }

@@ -5,20 +5,24 @@
 
 mod key;
 mod names;
+mod prepared;
 pub(crate) mod split;
 pub(crate) mod types;
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema};
 use rsqoop_connector::{
-    BoundsRequest, ColumnInfo, ColumnKind, Dialect, KeyRange, KeyValue, ReadColumn, ReadQuery,
-    Relation, RelationKind, Result, Session, SplitKey, TableInfo, fill_conditions,
+    Bounds, BoundsRequest, ColumnInfo, ColumnKind, Dialect, KeyRange, KeyValue, ReadColumn,
+    ReadQuery, Relation, RelationKind, Result, Session, SplitKey, TableInfo, fill_conditions,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::job::{Format, JobSpec, usage};
+use crate::job::{Format, JobSpec, Verify, usage};
+use crate::run::regions::{self, Grain};
 use types::Choice;
+
+pub(crate) use prepared::Prepared;
 
 /// How an import will be done. Nothing of it has happened yet.
 #[derive(Debug, Clone, Serialize)]
@@ -37,8 +41,10 @@ pub struct Plan {
     pub split_by: Option<String>,
     /// Why this key, or why none.
     pub split_reason: String,
-    /// The ranges, in the order in which they are handed out.
+    /// What each worker has before it at the beginning.
     pub splits: Vec<PlanSplit>,
+    /// Pieces into which these can be cut.
+    pub pieces: usize,
     /// Sessions that read at the same time, and part files.
     pub workers: usize,
     /// How all readers come to see the same state.
@@ -58,7 +64,7 @@ pub struct Plan {
 }
 
 /// A column of a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanColumn {
     /// Name.
     pub name: String,
@@ -75,6 +81,8 @@ pub struct PlanColumn {
 pub struct PlanSplit {
     /// `all`, `range` or `null`.
     pub kind: &'static str,
+    /// Pieces of about equal size in it; whoever runs dry takes some over.
+    pub pieces: usize,
     /// The statement.
     pub sql: String,
 }
@@ -120,27 +128,36 @@ pub(crate) struct Draft {
     pub(crate) key_reason: String,
     pub(crate) workers: usize,
     pub(crate) notes: Vec<String>,
+    /// Several statements can see one state.
+    pub(crate) shared_state: bool,
+    /// Every row has a key.
+    key_is_total: bool,
     whole: bool,
 }
 
-/// Everything a run needs.
-#[derive(Debug, Clone)]
-pub(crate) struct Prepared {
-    pub(crate) queries: Vec<ReadQuery>,
-    pub(crate) columns: Vec<OutputColumn>,
-    pub(crate) schema: SchemaRef,
-    pub(crate) workers: usize,
-    /// Name of the plain column that rows are cut by.
-    pub(crate) key_column: Option<String>,
-    /// What the server counts to verify the rows, or why it does not.
-    pub(crate) count: Result<Vec<ReadQuery>, String>,
-}
+/// Estimated rows of a piece below which cutting finer costs more than it balances.
+const ROWS_PER_PIECE: u64 = 10_000;
 
-/// Estimated rows of a split below which cutting finer costs more than it balances.
-const ROWS_PER_SPLIT: u64 = 100_000;
+/// The same in bytes on the server, where rows are wide or nobody has counted them.
+const BYTES_PER_PIECE: u64 = 2 << 20;
 
-/// Splits per worker at most: enough that no worker waits long for the last one.
-const SPLITS_PER_WORKER: usize = 8;
+/// Rows and bytes from which a lone worker, too, reads in pieces, so that a run that dies leaves
+/// something.
+const ROWS_ALONE: u64 = 4_000_000;
+const BYTES_ALONE: u64 = 512 << 20;
+
+/// Bytes on the server that one statement reads at most where pieces can be told apart so far: what
+/// must be remembered of a file is bounded by beginning another one between statements.
+const STATEMENT_BYTES_MAX: u64 = 4 << 30;
+
+/// Pieces per worker at most: the last of them takes 1.6 % of the time.
+const PIECES_PER_WORKER: usize = 64;
+
+/// The same at least, where there is more than one.
+const PIECES_LEAST: usize = 8;
+
+/// The same where every piece is a statement of its own.
+const SINGLES_PER_WORKER: usize = 8;
 
 impl Draft {
     /// Describes the relation and decides columns, types and key.
@@ -166,26 +183,40 @@ impl Draft {
             key: choice.key,
             key_reason: choice.reason,
             notes: choice.notes,
+            shared_state: true,
+            key_is_total: choice.total,
             whole,
         })
     }
 
-    /// The tables whose snapshot matters.
-    pub(crate) fn tables(&self) -> Vec<rsqoop_connector::TableName> {
-        match &self.relation {
-            Relation::Table(table) => vec![table.clone()],
-            Relation::Query(_) => Vec::new(),
-        }
+    /// Everything that decides which rows go where and how they look, as text.
+    pub(crate) fn fingerprint(&self, job: &JobSpec) -> String {
+        serde_json::json!({
+            "source": job.source.redacted(),
+            "relation": self.relation,
+            "columns": plan_columns(&self.columns),
+            "where": job.filter,
+            "key": self.key.as_ref().map(|k| &k.expr),
+            "split": [&job.split.boundary_query, &Some(job.split.limit.to_string())],
+            "format": job.format,
+            "existing": job.existing,
+        })
+        .to_string()
     }
 
-    /// Asks for the key's extent and makes the statements.
+    /// Asks for the key's extent and makes the statements. With `pieces` of an earlier try, those are
+    /// taken.
     pub(crate) fn finish(
         self,
         job: &JobSpec,
         session: &mut dyn Session,
+        pieces: Option<Vec<KeyRange>>,
     ) -> Result<(Prepared, Vec<String>)> {
         let mut notes = self.notes.clone();
-        let ranges = self.ranges(job, session, &mut notes)?;
+        let (ranges, equal_rows) = match pieces {
+            Some(pieces) => (pieces, true),
+            None => self.ranges(job, session, &mut notes)?,
+        };
         let read_schema = Arc::new(Schema::new(
             self.columns.iter().map(|c| c.read_field.clone()).collect::<Vec<_>>(),
         ));
@@ -193,37 +224,45 @@ impl Draft {
         let row_name = key_column.as_ref().or(self.info.primary_key.first());
         let key_index =
             row_name.and_then(|name| self.columns.iter().position(|c| c.field.name() == name));
-        let query = |range: KeyRange| ReadQuery {
+        let base = ReadQuery {
             relation: self.relation.clone(),
             columns: self.columns.iter().map(|c| c.read.clone()).collect(),
             whole: self.whole,
             filter: job.filter.clone(),
-            range,
-            schema: read_schema.clone(),
+            range: KeyRange::All,
+            schema: read_schema,
             batch_rows: job.limits.batch_rows,
             batch_bytes: job.limits.batch_bytes,
             fetch_size: job.fetch_size,
             key: key_index,
         };
         if ranges.len() > 1 {
-            self.refuse_unconditional_rows(session, query(KeyRange::All))?;
+            self.refuse_unconditional_rows(session, base.clone())?;
         }
-        let whole = whole_range(&ranges, job.split.boundary_query.is_some());
+        let closed = job.split.boundary_query.is_some();
         let count = match self.info.kind {
+            _ if job.verify == Verify::Count => Ok(()),
             RelationKind::Query if ranges.len() == 1 => Err("a query is not run twice".to_string()),
             RelationKind::View => Err("a view is not run twice".to_string()),
-            _ => Ok(vec![query(whole)]),
+            _ => Ok(()),
         };
         let relations = disjoint(&self.relation, &ranges, session.dialect());
-        let queries: Vec<ReadQuery> = ranges
-            .into_iter()
-            .zip(relations)
-            .map(|(range, relation)| ReadQuery { relation, ..query(range) })
-            .collect();
+        let grain = match &relations {
+            Some(_) => Grain::Single,
+            // Sqoop's: no split may be wider.
+            None if job.split.limit > 0 => Grain::Single,
+            None if equal_rows => Grain::EqualRows,
+            None => Grain::EqualWidth,
+        };
         let schema =
             Arc::new(Schema::new(self.columns.iter().map(|c| c.field.clone()).collect::<Vec<_>>()));
         let prepared = Prepared {
-            queries,
+            base,
+            longest: longest(ranges.len(), self.info.estimated_bytes),
+            pieces: ranges,
+            relations,
+            grain,
+            closed,
             schema,
             workers: self.workers,
             key_column,
@@ -248,18 +287,24 @@ impl Draft {
         }
     }
 
+    /// The pieces, and whether they have about equal rows.
     fn ranges(
         &self,
         job: &JobSpec,
         session: &mut dyn Session,
         notes: &mut Vec<String>,
-    ) -> Result<Vec<KeyRange>> {
-        let Some(key) = &self.key else { return Ok(vec![KeyRange::All]) };
+    ) -> Result<(Vec<KeyRange>, bool)> {
+        let Some(key) = &self.key else { return Ok((vec![KeyRange::All], true)) };
         let closed = job.split.boundary_query.is_some();
-        if self.workers == 1 && !closed && job.split.limit == 0 {
-            return Ok(vec![KeyRange::All]);
+        let mut pieces = pieces(self.workers, self.info.estimated_rows, self.info.estimated_bytes);
+        // A lone statement needs no snapshot; several do.
+        let alone = pieces == 1 || (self.workers == 1 && !self.shared_state);
+        if alone && !closed && job.split.limit == 0 {
+            return Ok((vec![KeyRange::All], true));
         }
-        let pieces = pieces(self.workers, self.info.estimated_rows);
+        if matches!(self.relation, Relation::Query(_)) {
+            pieces = pieces.min(self.workers * SINGLES_PER_WORKER);
+        }
         let bounds = session.bounds(&BoundsRequest {
             relation: self.relation.clone(),
             filter: job.filter.clone(),
@@ -267,6 +312,7 @@ impl Draft {
             pieces,
             boundary_query: job.split.boundary_query.clone(),
             estimated_rows: self.info.estimated_rows,
+            extent: job.split.limit > 0,
         })?;
         if closed {
             notes.push(
@@ -274,12 +320,10 @@ impl Draft {
                     .to_string(),
             );
         }
-        let nullable = key.column.as_ref().is_none_or(|c| c.nullable);
-        split::ranges(
-            key,
-            &bounds,
-            split::SplitWish { pieces, limit: job.split.limit, closed, nullable },
-        )
+        let nullable = key.column.as_ref().is_none_or(|c| c.nullable) && !self.key_is_total;
+        let equal_rows = matches!(bounds, Bounds::Points(_));
+        let wish = split::SplitWish { pieces, limit: job.split.limit, closed, nullable };
+        Ok((split::ranges(key, &bounds, wish)?, equal_rows))
     }
 }
 
@@ -287,15 +331,19 @@ impl Draft {
 /// query's result; inside the query its name may mean a column of another type or collation, by whose
 /// order ranges overlap (`SELECT CAST(id AS CHAR) AS id`). There each range also asks for keys beyond
 /// all earlier points, which makes a row the first range's that it fits, in any order.
-fn disjoint(relation: &Relation, ranges: &[KeyRange], dialect: &dyn Dialect) -> Vec<Relation> {
+fn disjoint(
+    relation: &Relation,
+    ranges: &[KeyRange],
+    dialect: &dyn Dialect,
+) -> Option<Vec<Relation>> {
+    let Relation::Query(text) = relation else { return None };
     let mut beyond = String::new();
     let mut relations = Vec::with_capacity(ranges.len());
     for range in ranges {
-        relations.push(match relation {
-            Relation::Query(text) if !beyond.is_empty() && !matches!(range, KeyRange::Null(_)) => {
-                Relation::Query(fill_conditions(text, &format!("($CONDITIONS{beyond})")))
-            }
-            _ => relation.clone(),
+        relations.push(if beyond.is_empty() || matches!(range, KeyRange::Null(_)) {
+            relation.clone()
+        } else {
+            Relation::Query(fill_conditions(text, &format!("($CONDITIONS{beyond})")))
         });
         if let KeyRange::Between { key, lower: Some(point), .. } = range
             && matches!(point, KeyValue::Text(_) | KeyValue::Bytes(_) | KeyValue::Sql(_))
@@ -307,38 +355,33 @@ fn disjoint(relation: &Relation, ranges: &[KeyRange], dialect: &dyn Dialect) -> 
             }
         }
     }
-    relations
+    (!beyond.is_empty()).then_some(relations)
 }
 
-/// All that the ranges cover, in one range that owes nothing to the points between them.
-fn whole_range(ranges: &[KeyRange], closed: bool) -> KeyRange {
-    match (ranges.first(), ranges.last()) {
-        (Some(KeyRange::Between { key, lower, .. }), Some(KeyRange::Between { upper, .. }))
-            if closed =>
-        {
-            let (key, lower, upper) = (key.clone(), lower.clone(), upper.clone());
-            KeyRange::Between { key, lower, upper, upper_inclusive: true }
-        }
-        // A boundary query that answers NULL.
-        (Some(only @ KeyRange::Null(_)), _) if closed => only.clone(),
-        _ => KeyRange::All,
-    }
-}
-
-/// Ranges for a number of workers: one each for a small table, several for a large one, so that a
-/// worker with thin ranges takes over from one with thick ones.
-fn pieces(workers: usize, estimated_rows: Option<u64>) -> usize {
-    if workers == 1 {
+/// Pieces for a number of workers: one each for a small table, many for a large one, so that whoever
+/// is free takes over what others have not begun.
+fn pieces(workers: usize, rows: Option<u64>, bytes: Option<u64>) -> usize {
+    if workers == 1 && rows.unwrap_or(0) < ROWS_ALONE && bytes.unwrap_or(0) < BYTES_ALONE {
         return 1;
     }
-    let most = workers * SPLITS_PER_WORKER;
-    match estimated_rows {
-        None => workers * 2,
-        Some(rows) => {
-            let by_rows = usize::try_from(rows / ROWS_PER_SPLIT).unwrap_or(most);
-            by_rows.clamp(workers, most)
+    let most = workers * PIECES_PER_WORKER;
+    let wanted = |amount: u64, each: u64| usize::try_from(amount / each).unwrap_or(most);
+    let (by_rows, by_bytes) =
+        (rows.map(|n| wanted(n, ROWS_PER_PIECE)), bytes.map(|n| wanted(n, BYTES_PER_PIECE)));
+    let pieces = match (by_rows, by_bytes) {
+        (None, None) => workers * 2,
+        // A few more than workers would leave some of them with twice the work of others.
+        (rows, bytes) => {
+            rows.max(bytes).filter(|n| *n >= workers * PIECES_LEAST).unwrap_or(workers)
         }
-    }
+    };
+    pieces.clamp(workers, most)
+}
+
+/// Pieces that one statement may read.
+fn longest(pieces: usize, bytes: Option<u64>) -> usize {
+    let statements = bytes.unwrap_or(0).div_ceil(STATEMENT_BYTES_MAX).max(1);
+    pieces.div_ceil(usize::try_from(statements).unwrap_or(pieces)).max(1)
 }
 
 fn output_column(job: &JobSpec, column: &ColumnInfo) -> Result<OutputColumn> {
@@ -369,18 +412,27 @@ pub(crate) fn part_name(number: usize, format: &Format) -> String {
     format!("part-m-{number:05}{}", format.file_ending())
 }
 
-/// The statements of a plan for people.
+/// The statements of a plan for people: what each worker has before it. Pieces that are read one by
+/// one are listed so.
 pub(crate) fn plan_splits(prepared: &Prepared, session: &dyn Session) -> Vec<PlanSplit> {
-    prepared
-        .queries
-        .iter()
-        .map(|query| PlanSplit {
-            kind: match query.range {
-                KeyRange::All => "all",
-                KeyRange::Between { .. } => "range",
-                KeyRange::Null(_) => "null",
-            },
-            sql: query.to_sql(session.dialect()),
+    let (together, alone) = prepared.todo(&[]);
+    let workers =
+        if prepared.grain == Grain::Single { prepared.pieces.len() } else { prepared.workers };
+    let regions = regions::shares(&together, workers);
+    regions
+        .into_iter()
+        .chain(alone)
+        .map(|run| {
+            let query = prepared.query(&run);
+            PlanSplit {
+                kind: match query.range {
+                    KeyRange::All => "all",
+                    KeyRange::Between { .. } => "range",
+                    KeyRange::Null(_) => "null",
+                },
+                pieces: run.len(),
+                sql: query.to_sql(session.dialect()),
+            }
         })
         .collect()
 }
@@ -449,7 +501,7 @@ mod tests {
 
     #[test]
     fn ranges_of_a_query_are_disjoint_whatever_order_the_key_has_inside() {
-        let key = SplitKey { expr: "id".to_string(), column: None };
+        let key = SplitKey::new("id".to_string(), None);
         let text = |t: &str| Some(KeyValue::Text(t.to_string()));
         // The order of texts, in which numbers do not ascend.
         let points = [text("10"), text("2"), text("30")];
@@ -464,6 +516,7 @@ mod tests {
         ranges.push(KeyRange::Null(key));
         let query = Relation::Query("SELECT id FROM t WHERE $CONDITIONS".to_string());
         let sql: Vec<String> = disjoint(&query, &ranges, &Plain)
+            .unwrap()
             .iter()
             .zip(&ranges)
             .map(|(relation, range)| match relation {

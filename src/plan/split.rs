@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn key() -> SplitKey {
-        SplitKey { expr: "k".to_string(), column: None }
+        SplitKey::new("k".to_string(), None)
     }
 
     fn wish(pieces: usize) -> SplitWish {

@@ -1,10 +1,12 @@
 //! What the outside sees of a run and may do to it: progress, events, cancel.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-use rsqoop_connector::{Error, ErrorKind, Interrupt, Result};
+use rsqoop_connector::{Error, ErrorKind, Interrupt, Result, Session};
+
+use super::throttle::Throttle;
 
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,61 @@ pub struct WorkerProgress {
     pub splits: AtomicUsize,
     /// Whether it has nothing left to read.
     pub idle: AtomicBool,
+    /// Milliseconds of the run at which it began to wait for the server, plus one; 0 while it does
+    /// not.
+    silent_since: AtomicU64,
+    watched: Mutex<Option<Watched>>,
+}
+
+/// The session of a worker, as the watchdog needs it.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    /// How the server calls it.
+    pub(crate) backend: String,
+    pub(crate) interrupt: Arc<dyn Interrupt>,
+    /// The statement.
+    pub(crate) sql: String,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("backend", &self.backend).finish_non_exhaustive()
+    }
+}
+
+impl WorkerProgress {
+    /// The worker hands rows on: the server has time.
+    pub(crate) fn waits_for_us(&self) {
+        self.silent_since.store(0, Ordering::Relaxed);
+    }
+
+    /// The worker waits for the server from now on.
+    pub(crate) fn waits_for_server(&self, control: &RunControl) {
+        self.silent_since.store(control.millis() + 1, Ordering::Relaxed);
+    }
+
+    /// A statement begins on a session.
+    pub(crate) fn begins(&self, session: &dyn Session, sql: String, control: &RunControl) {
+        *lock(&self.watched) = session.backend().map(|backend| Watched {
+            backend,
+            interrupt: session.interrupter(),
+            sql,
+        });
+        self.waits_for_server(control);
+    }
+
+    /// It has ended.
+    pub(crate) fn ends(&self) {
+        self.waits_for_us();
+        *lock(&self.watched) = None;
+    }
+
+    /// How long the worker has been waiting for the server, and for which session.
+    pub(crate) fn silence(&self, control: &RunControl) -> Option<(Duration, Watched)> {
+        let since = self.silent_since.load(Ordering::Relaxed).checked_sub(1)?;
+        let watched = lock(&self.watched).clone()?;
+        Some((Duration::from_millis(control.millis().saturating_sub(since)), watched))
+    }
 }
 
 /// One line of a [`Progress`].
@@ -118,6 +175,7 @@ pub struct RunControl {
     stopped: AtomicBool,
     first_error: Mutex<Option<Error>>,
     interrupts: Mutex<Vec<Arc<dyn Interrupt>>>,
+    throttle: OnceLock<Throttle>,
 }
 
 impl std::fmt::Debug for RunControl {
@@ -142,6 +200,7 @@ impl RunControl {
             stopped: AtomicBool::new(false),
             first_error: Mutex::new(None),
             interrupts: Mutex::new(Vec::new()),
+            throttle: OnceLock::new(),
         })
     }
 
@@ -201,6 +260,25 @@ impl RunControl {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Milliseconds since the run began.
+    pub(crate) fn millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Limits how fast the source is read; only the first call counts.
+    pub(crate) fn limit(&self, throttle: Throttle) {
+        let _ = self.throttle.set(throttle);
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        self.throttle.get_or_init(|| Throttle::new(None, None))
+    }
+
+    /// The workers so far.
+    pub(crate) fn workers(&self) -> Vec<Arc<WorkerProgress>> {
+        lock(&self.workers).clone()
     }
 
     /// An error if the run was stopped.

@@ -13,6 +13,7 @@
 //! | `progress` | progress and the last lines of a run |
 //! | `sample` | the sample database, every table in both formats |
 //! | `verify` | that verification finds a connector that loses or doubles rows |
+//! | `checksum` | that `--verify checksum` finds a value that is wrong, and says what it cannot tell |
 //! | `metamorphic` | that the way of cutting and filtering never changes the rows |
 //! | `servers` | the same program against PostgreSQL, MySQL and MariaDB |
 //!
@@ -22,6 +23,7 @@
 // Tells clippy that helpers outside `#[test]` functions are test code too.
 #![cfg(test)]
 
+mod checksum;
 mod cli;
 mod kill;
 mod metamorphic;

@@ -118,11 +118,16 @@ fn a_plan_and_its_run_read_the_same_way() {
     let plan = parse(&plan(&dir, &[&flags[..], &["--json"]].concat()));
     dir.import("loose", &[&flags[2..], &["--target-dir", "out", "--report", "r.json"]].concat());
     let report = parse(&std::fs::read_to_string(dir.path("r.json")).unwrap());
-    let sql = |v: &serde_json::Value| -> Vec<String> {
-        v["splits"].as_array().unwrap().iter().map(|s| s["sql"].to_string()).collect()
+    let list = |v: &serde_json::Value, key: &str| -> Vec<String> {
+        let splits = v["splits"].as_array().unwrap().iter();
+        splits.map(|s| s[key].as_str().unwrap().to_string()).collect()
     };
-    assert_eq!(sql(&plan), sql(&report));
-    assert!(sql(&plan).iter().any(|s| s.contains("IS NULL")), "{:?}", sql(&plan));
+    let (statements, ranges) = (list(&plan, "sql"), list(&report, "range"));
+    assert_eq!(statements.len(), ranges.len());
+    for (statement, range) in statements.iter().zip(&ranges) {
+        assert!(statement.ends_with(range), "{statement} reads {range}");
+    }
+    assert!(ranges.iter().any(|s| s.contains("IS NULL")), "{ranges:?}");
 }
 
 #[test]

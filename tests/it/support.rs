@@ -250,6 +250,49 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Are the long forms of the fault tests wanted (`tests/run --long`)?
+pub(crate) fn long() -> bool {
+    std::env::var_os("RSQOOP_TEST_LONG").is_some_and(|v| !v.is_empty() && v != "0")
+}
+
+/// `normal`, or `much` in the long form.
+pub(crate) fn sized<T>(normal: T, much: T) -> T {
+    if long() { much } else { normal }
+}
+
+/// A measured figure for whoever reads the log, also of a test that passes.
+pub(crate) fn figure(text: &str) {
+    // The test harness keeps what `println!` prints; this goes past it.
+    let _ = std::io::stderr().write_all(format!("figure: {text}\n").as_bytes());
+}
+
+/// Names in a directory that a run may only have for as long as it works: hidden ones.
+pub(crate) fn leftovers(dir: &Path) -> Vec<String> {
+    names(dir).into_iter().filter(|n| n.starts_with('.')).collect()
+}
+
+/// Numbers that look random and are the same each time.
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// A number below `limit`.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        let factor = 6_364_136_223_846_793_005;
+        self.0 = self.0.wrapping_mul(factor).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    /// A moment within `span`.
+    pub(crate) fn within(&mut self, span: Duration) -> Duration {
+        Duration::from_micros(self.below(u64::try_from(span.as_micros()).expect("short").max(1)))
+    }
+}
+
 /// Is this process the superuser? Permissions mean nothing to it then.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -28,25 +28,29 @@
 
 mod batch;
 pub mod calendar;
+mod checksum;
 mod error;
 mod model;
 mod query;
 mod session;
+mod snapshot;
 mod target;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
 pub use batch::{BatchSink, BatchSource};
+pub use checksum::{Checksums, ColumnChecksum, ColumnSql, checksums_by_sql};
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
     ColumnInfo, ColumnKind, Extension, KeyValue, NATIVE_TYPE_KEY, Relation, RelationKind,
-    TableInfo, TableName,
+    StorageKey, TableInfo, TableName,
 };
 pub use query::{
-    Bounds, BoundsRequest, KeyRange, ReadColumn, ReadQuery, SplitKey, fill_conditions,
+    Bounds, BoundsRequest, KeyRange, ReadColumn, ReadQuery, SplitKey, fill_conditions, row_literal,
 };
 pub use session::{
-    Capabilities, Connector, Dialect, Interrupt, ServerInfo, Session, SnapshotId, SnapshotOp,
-    TextColumn, TextSink,
+    Activity, Capabilities, Connector, Dialect, Interrupt, ServerInfo, Session, TextColumn,
+    TextSink,
 };
+pub use snapshot::{Consistency, SharedSnapshot, SnapshotId, SnapshotOp, SnapshotRequest};
 pub use target::{ConnectTarget, Location, Secret, TlsMode, TlsOptions};

@@ -68,6 +68,19 @@ pub struct TableInfo {
     pub estimated_rows: Option<u64>,
     /// Bytes on the server by its own estimate.
     pub estimated_bytes: Option<u64>,
+    /// Where the rows lie, if the database can read them by that.
+    pub storage_key: Option<StorageKey>,
+}
+
+/// A key that names where a row lies (PostgreSQL's `ctid`, SQLite's `rowid`): every row has one, it
+/// is never NULL, and a range of it is a range of the table's storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageKey {
+    /// Its SQL.
+    pub expr: String,
+    /// Why it serves better than the primary key, where it does: `the order of the key is far from
+    /// that of the heap (correlation 0.02)`.
+    pub preferred: Option<String>,
 }
 
 /// The logical kind of a source column, independent of how it is carried.
@@ -194,4 +207,6 @@ pub enum KeyValue {
     Bytes(Vec<u8>),
     /// SQL that the connector made for a type only its server knows: already quoted and typed.
     Sql(String),
+    /// A value of a key of several columns, one part a column; none of them NULL.
+    Row(Vec<KeyValue>),
 }

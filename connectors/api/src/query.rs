@@ -16,10 +16,31 @@ pub struct ReadColumn {
 /// The column or expression by which a relation is cut.
 #[derive(Debug, Clone)]
 pub struct SplitKey {
-    /// SQL of the key, already quoted where it is a name.
+    /// SQL of the key, already quoted where it is a name; `("a", "b")` for several columns.
     pub expr: String,
     /// The column, where the key is a plain one.
     pub column: Option<ColumnInfo>,
+    /// The columns in order, where the key is a row of several, none of which can be NULL.
+    pub row: Vec<ColumnInfo>,
+}
+
+impl SplitKey {
+    /// A key of one column or expression.
+    pub fn new(expr: impl Into<String>, column: Option<ColumnInfo>) -> Self {
+        SplitKey { expr: expr.into(), column, row: Vec::new() }
+    }
+
+    /// A key of several columns, compared as a row.
+    pub fn of_row(dialect: &dyn Dialect, columns: Vec<ColumnInfo>) -> Self {
+        let names: Vec<String> = columns.iter().map(|c| dialect.quote_ident(&c.name)).collect();
+        SplitKey { expr: format!("({})", names.join(", ")), column: None, row: columns }
+    }
+}
+
+/// `(1, 'a')`: the literal of a [`KeyValue::Row`].
+pub fn row_literal(dialect: &dyn Dialect, parts: &[KeyValue]) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| dialect.literal(part)).collect();
+    format!("({})", parts.join(", "))
 }
 
 /// Which rows of a relation one statement reads.
@@ -72,16 +93,21 @@ pub struct ReadQuery {
 impl ReadQuery {
     /// The statement that counts this one's rows instead of reading them.
     pub fn count_sql(&self, dialect: &dyn Dialect) -> String {
+        self.aggregate_sql(dialect, "count(*)")
+    }
+
+    /// A statement that selects aggregates over this one's rows; the columns are known by their names.
+    pub fn aggregate_sql(&self, dialect: &dyn Dialect, select_list: &str) -> String {
         let condition = self.range.to_sql(dialect);
         match &self.relation {
             Relation::Table(table) => {
                 let table = dialect.quote_table(table);
-                format!("SELECT count(*) FROM {table}{}", self.where_sql(condition))
+                format!("SELECT {select_list} FROM {table}{}", self.where_sql(condition))
             }
             Relation::Query(text) => {
                 let condition = condition.unwrap_or_else(|| "(1 = 1)".to_string());
                 let inner = fill_conditions(text, &condition);
-                format!("SELECT count(*) FROM {} AS rsqoop_c", parenthesised(&inner))
+                format!("SELECT {select_list} FROM {} AS rsqoop_c", parenthesised(&inner))
             }
         }
     }
@@ -172,15 +198,20 @@ impl KeyRange {
     pub fn to_sql(&self, dialect: &dyn Dialect) -> Option<String> {
         match self {
             KeyRange::All => None,
+            // The columns of a row are never NULL, and not every server takes `(a, b) IS NULL`.
+            KeyRange::Null(key) if !key.row.is_empty() => Some("(1 = 0)".to_string()),
             KeyRange::Null(key) => Some(format!("({} IS NULL)", key.expr)),
             KeyRange::Between { key, lower, upper, upper_inclusive } => {
                 let mut parts = Vec::with_capacity(2);
                 if let Some(value) = lower {
-                    parts.push(format!("{} >= {}", key.expr, dialect.literal(value)));
+                    parts.push(dialect.compare(key, ">=", value));
                 }
                 if let Some(value) = upper {
                     let op = if *upper_inclusive { "<=" } else { "<" };
-                    parts.push(format!("{} {op} {}", key.expr, dialect.literal(value)));
+                    parts.push(dialect.compare(key, op, value));
+                }
+                if parts.is_empty() && !key.row.is_empty() {
+                    parts.push("1 = 1".to_string());
                 }
                 if parts.is_empty() {
                     parts.push(format!("{} IS NOT NULL", key.expr));
@@ -206,6 +237,10 @@ pub struct BoundsRequest {
     pub boundary_query: Option<String>,
     /// The server's estimate of the rows, where known.
     pub estimated_rows: Option<u64>,
+    /// The extent itself is asked for, to be cut evenly by width (`--split-limit`): numbers, dates
+    /// and timestamps must answer [`Bounds::Range`]. Otherwise points between about equal numbers of
+    /// rows are better, where the server can tell them cheaply.
+    pub extent: bool,
 }
 
 impl BoundsRequest {
@@ -261,7 +296,8 @@ pub enum Bounds {
         /// The largest key; same variant as `min`.
         max: KeyValue,
     },
-    /// Strictly ascending interior points in the server's own order. With a boundary query the
+    /// Strictly ascending interior points in the server's own order, with about equal numbers of rows
+    /// between them. With a boundary query the
     /// first and last are that query's minimum and maximum.
     Points(Vec<KeyValue>),
 }

@@ -1,11 +1,10 @@
 //! The traits a connector implements.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    BatchSink, Bounds, BoundsRequest, ColumnInfo, ConnectTarget, KeyValue, ReadQuery, Relation,
-    Result, TableInfo, TableName,
+    BatchSink, Bounds, BoundsRequest, Checksums, ColumnInfo, ConnectTarget, KeyValue, ReadQuery,
+    Relation, Result, SharedSnapshot, SnapshotOp, SnapshotRequest, SplitKey, TableInfo, TableName,
 };
 
 /// One kind of database: a static value, shared by all threads.
@@ -39,6 +38,9 @@ pub trait Connector: Send + Sync {
 pub struct Capabilities {
     /// Several sessions can see one snapshot.
     pub shared_snapshot: bool,
+    /// A session opened later can still join a snapshot whose sharing session lives, so that a
+    /// reader whose connection broke can be replaced.
+    pub rejoin: bool,
     /// The database speaks SQL, so that `--where`, `--query` and `eval` have a meaning.
     pub sql: bool,
     /// Several sessions at once make sense.
@@ -75,18 +77,51 @@ pub trait Session: Send {
     /// The extent of a split key, or points between its values, in the server's own order.
     fn bounds(&mut self, request: &BoundsRequest) -> Result<Bounds>;
 
-    /// Shares, joins or releases a snapshot. `Ok(None)` means that this database has none to give.
+    /// Says in one line how [`SnapshotOp::Share`] would bring all readers to one state, without
+    /// locking or changing anything: what a plan prints.
+    ///
+    /// # Errors
+    /// As `Share` where it is known beforehand that it would refuse.
+    fn snapshot_recipe(&mut self, request: &SnapshotRequest) -> Result<String>;
+
+    /// Shares, joins, releases or checks a snapshot. Answers what is shared for `Share`, and nothing
+    /// for the other steps; for [`Consistency::None`](crate::Consistency::None) nothing at all.
     ///
     /// The order of calls is: `Share` on one session, `Join` on every reading session (each a
-    /// different one), `Release` on the first, before any row is read by the joined sessions. The
-    /// sharing session stays open until the run is over. A transient error means that the database
-    /// changed in between: the engine begins again with new sessions, a few times.
-    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>>;
+    /// different one), `Release` on the first, before any row is read by the joined sessions; `Check`
+    /// on the first after the last row. The sharing session stays open until the run is over and
+    /// reads nothing itself. A transient error means that the database changed in between: the
+    /// engine begins again with new sessions, a few times.
+    ///
+    /// # Errors
+    /// `Unsupported`, saying why, where no state of the wanted strength can be had; the engine adds
+    /// which flag accepts less.
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>>;
 
     /// Counts the rows of `query` without reading them, on a session that sees the snapshot; its
     /// columns do not matter. `Ok(None)` where this database cannot count.
     fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
         let _ = query;
+        Ok(None)
+    }
+
+    /// Computes in the database, for every column of `query` that has a canonical text, a checksum of
+    /// its values in the rows of `query` (see [`Checksums`]); on a session that sees the snapshot. `Ok(None)` where this database cannot.
+    fn checksum(&mut self, query: &ReadQuery) -> Result<Option<Checksums>> {
+        let _ = query;
+        Ok(None)
+    }
+
+    /// How the server calls this session: what [`activity`](Self::activity) of another session
+    /// understands.
+    fn backend(&self) -> Option<String> {
+        None
+    }
+
+    /// Asks the server what another session of this run is doing. `Ok(None)` where it does not say.
+    /// Answers at once; never waits for what that session waits for.
+    fn activity(&mut self, backend: &str) -> Result<Option<Activity>> {
+        let _ = backend;
         Ok(None)
     }
 
@@ -115,6 +150,19 @@ pub trait Interrupt: Send + Sync {
     /// on the server where it can be told. Never blocks for more than a few seconds; may be called
     /// more than once.
     fn interrupt(&self);
+
+    /// The server says that it is busy with the session's statement and not waiting for us: the
+    /// limit on its silence begins anew.
+    fn still_working(&self) {}
+}
+
+/// What a session is doing, as the server tells another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// The server works on a statement and waits neither for us to read nor to send.
+    pub working: bool,
+    /// What it waits for, in its own words: `Lock: relation`, `Waiting for table metadata lock`.
+    pub waits_for: Option<String>,
 }
 
 /// How a database spells names and values; pure.
@@ -125,6 +173,11 @@ pub trait Dialect: Send + Sync {
     /// A key value as a literal that compares with the key column in the column's own type, order
     /// and collation, and is exact.
     fn literal(&self, value: &KeyValue) -> String;
+
+    /// A comparison of a key with a value: `"id" >= 5`, or row by row for a key of several columns.
+    fn compare(&self, key: &SplitKey, op: &str, value: &KeyValue) -> String {
+        format!("{} {op} {}", key.expr, self.literal(value))
+    }
 
     /// The expression that delivers the column's default Arrow type; usually `expr` itself.
     fn read_expr(&self, column: &ColumnInfo, expr: &str) -> String;
@@ -151,27 +204,6 @@ pub struct ServerInfo {
     pub product: String,
     /// Its own version text.
     pub version: String,
-}
-
-/// The name of a snapshot, as the sharing session gave it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SnapshotId(pub String);
-
-impl fmt::Display for SnapshotId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A step in giving all readers one snapshot.
-#[derive(Debug, Clone)]
-pub enum SnapshotOp {
-    /// Makes this session the keeper of a snapshot over these tables and names it.
-    Share(Vec<TableName>),
-    /// Makes this session see the snapshot.
-    Join(SnapshotId),
-    /// Everybody has joined: gives back locks that were needed only for joining.
-    Release,
 }
 
 /// A column of a text result.

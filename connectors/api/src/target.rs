@@ -130,7 +130,7 @@ impl ConnectTarget {
             password: None,
             params: parse_params(url, query.unwrap_or(""))?,
             connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(300),
+            read_timeout: Duration::from_secs(60),
             application: "rsqoop".to_string(),
         };
         if target.scheme == "sqlite" {

@@ -1,7 +1,7 @@
 //! How names and values are spelled. Nothing here is ever parsed by this connector; messages and
 //! printed plans show it.
 
-use rsqoop_connector::{ColumnInfo, Dialect, KeyValue};
+use rsqoop_connector::{ColumnInfo, Dialect, KeyValue, row_literal};
 
 use crate::text;
 
@@ -24,6 +24,7 @@ impl Dialect for MemoryDialect {
             KeyValue::Text(s) => format!("'{}'", s.replace('\'', "''")),
             KeyValue::Bytes(bytes) => format!("X'{}'", text::hex(bytes)),
             KeyValue::Sql(sql) => sql.clone(),
+            KeyValue::Row(parts) => row_literal(self, parts),
         }
     }
 

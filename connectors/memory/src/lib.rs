@@ -126,7 +126,7 @@ impl Connector for Memory {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { shared_snapshot: true, sql: false, parallel: true }
+        Capabilities { shared_snapshot: true, rejoin: false, sql: false, parallel: true }
     }
 
     fn check(&self, target: &ConnectTarget) -> Result<Vec<String>> {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use rsqoop_connector::{
-    BatchSink, Bounds, BoundsRequest, Dialect, Interrupt, ReadQuery, Relation, RelationKind,
-    Result, ServerInfo, Session, SnapshotId, SnapshotOp, TableInfo, TextSink,
+    BatchSink, Bounds, BoundsRequest, Consistency, Dialect, Interrupt, ReadQuery, Relation,
+    RelationKind, Result, ServerInfo, Session, SharedSnapshot, SnapshotId, SnapshotOp,
+    SnapshotRequest, TableInfo, TextSink,
 };
 
 use crate::dialect::MemoryDialect;
@@ -79,6 +80,7 @@ impl Session for MemorySession {
             primary_key: table.primary_key.clone(),
             estimated_rows: u64::try_from(rows).ok(),
             estimated_bytes: u64::try_from(bytes).ok(),
+            storage_key: None,
         })
     }
 
@@ -96,9 +98,19 @@ impl Session for MemorySession {
         bounds::extent(name, &keys, request.pieces)
     }
 
-    fn snapshot(&mut self, _op: &SnapshotOp) -> Result<Option<SnapshotId>> {
+    fn snapshot_recipe(&mut self, _request: &SnapshotRequest) -> Result<String> {
+        Ok("the data never changes".to_string())
+    }
+
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
         // The data never changes, so that every session sees the same without doing anything.
-        Ok(Some(SnapshotId("memory".to_string())))
+        let SnapshotOp::Share(request) = op else { return Ok(None) };
+        Ok((request.consistency != Consistency::None).then(|| SharedSnapshot {
+            id: SnapshotId("memory".to_string()),
+            recipe: "the data never changes".to_string(),
+            position: None,
+            data_version: None,
+        }))
     }
 
     fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {

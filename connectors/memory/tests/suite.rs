@@ -7,8 +7,8 @@ use arrow_array::RecordBatch;
 use rsqoop_connector::testkit::{Fixture, report, run_all, tables};
 use rsqoop_connector::{
     BatchSink, Bounds, BoundsRequest, Capabilities, ConnectTarget, Connector, Dialect, Error,
-    ErrorKind, Interrupt, KeyRange, ReadQuery, Relation, Result, ServerInfo, Session, SnapshotId,
-    SnapshotOp, TableInfo, TextSink,
+    ErrorKind, Interrupt, KeyRange, ReadQuery, Relation, Result, ServerInfo, Session,
+    SharedSnapshot, SnapshotOp, SnapshotRequest, TableInfo, TextSink,
 };
 use rsqoop_memory::Memory;
 
@@ -155,7 +155,10 @@ impl Session for BrokenSession {
         Ok(bounds)
     }
 
-    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>> {
+    fn snapshot_recipe(&mut self, request: &SnapshotRequest) -> Result<String> {
+        self.inner.snapshot_recipe(request)
+    }
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
         if self.fault == Fault::GivesNoSnapshot { Ok(None) } else { self.inner.snapshot(op) }
     }
 

@@ -388,7 +388,8 @@ mod tests {
     fn limits_and_sockets() {
         let s = parse("mariadb://h/d?connectTimeout=1500&socketTimeout=0&socket=/run/s").unwrap();
         assert_eq!(s.login.connect_timeout, Duration::from_millis(1500));
-        assert_eq!(s.login.silence, Duration::from_secs(300));
+        let default = ConnectTarget::parse("mysql://h/d").unwrap().read_timeout;
+        assert_eq!(s.login.silence, default);
         assert_eq!(s.login.endpoint, Endpoint::Unix("/run/s".into()));
     }
 

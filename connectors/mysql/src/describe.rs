@@ -52,6 +52,7 @@ pub(crate) fn query(conn: &mut Conn, text: &str, options: TypeOptions) -> Result
         primary_key: Vec::new(),
         estimated_rows: None,
         estimated_bytes: None,
+        storage_key: None,
     })
 }
 
@@ -91,6 +92,7 @@ pub(crate) fn table(
         primary_key,
         estimated_rows: facts.rows,
         estimated_bytes: facts.bytes,
+        storage_key: None,
     })
 }
 

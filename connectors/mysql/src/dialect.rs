@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use rsqoop_connector::calendar::civil_from_days;
-use rsqoop_connector::{ColumnInfo, Dialect, KeyValue};
+use rsqoop_connector::{ColumnInfo, Dialect, KeyValue, SplitKey, row_literal};
 
 use crate::types::Class;
 use crate::value::{MICROS_PER_DAY, write_hex};
@@ -67,6 +67,23 @@ fn decimal(unscaled: i128, scale: u8) -> String {
     if unscaled < 0 { format!("-{text}") } else { text }
 }
 
+/// `(a > 1 OR (a = 1 AND b >= 2))` for `(a, b) >= (1, 2)`.
+fn compare_rows(terms: &[(&str, String)], op: &str) -> String {
+    match terms {
+        [] => "(1 = 1)".to_string(),
+        [(column, value)] => format!("{column} {op} {value}"),
+        [(column, value), rest @ ..] => {
+            let rest = compare_rows(rest, op);
+            match op.trim_end_matches('=') {
+                "" => format!("({column} = {value} AND {rest})"),
+                strict => {
+                    format!("({column} {strict} {value} OR ({column} = {value} AND {rest}))")
+                }
+            }
+        }
+    }
+}
+
 impl Dialect for MySqlDialect {
     fn quote_ident(&self, name: &str) -> String {
         ident(name)
@@ -81,6 +98,24 @@ impl Dialect for MySqlDialect {
             KeyValue::Text(text) => string(text),
             KeyValue::Bytes(value) => bytes(value),
             KeyValue::Sql(sql) => sql.clone(),
+            KeyValue::Row(parts) => row_literal(self, parts),
+        }
+    }
+
+    /// Neither server uses an index for a comparison of rows (reference manual, "Range Optimization of
+    /// Row Constructor Expressions"), but both do for the same thing column by column.
+    fn compare(&self, key: &SplitKey, op: &str, value: &KeyValue) -> String {
+        match value {
+            KeyValue::Row(parts) if parts.len() == key.row.len() => {
+                let columns: Vec<String> = key.row.iter().map(|c| ident(&c.name)).collect();
+                let terms: Vec<(&str, String)> = columns
+                    .iter()
+                    .zip(parts)
+                    .map(|(column, part)| (column.as_str(), self.literal(part)))
+                    .collect();
+                compare_rows(&terms, op)
+            }
+            _ => format!("{} {op} {}", key.expr, self.literal(value)),
         }
     }
 
@@ -156,6 +191,17 @@ mod tests {
             assert_eq!(d.literal(&value), want);
         }
         assert_eq!(time(true, 838 * 3_600_000_000), "TIME'-838:00:00.000000'");
+    }
+
+    #[test]
+    fn rows_are_compared_column_by_column() {
+        let terms = [("`a`", "1".to_string()), ("`b`", "2".to_string()), ("`c`", "3".to_string())];
+        assert_eq!(
+            compare_rows(&terms, ">="),
+            "(`a` > 1 OR (`a` = 1 AND (`b` > 2 OR (`b` = 2 AND `c` >= 3))))"
+        );
+        assert_eq!(compare_rows(&terms[..2], "<"), "(`a` < 1 OR (`a` = 1 AND `b` < 2))");
+        assert_eq!(compare_rows(&terms[..2], "="), "(`a` = 1 AND `b` = 2)");
     }
 
     #[test]

@@ -163,12 +163,16 @@ fn refused(e: &ServerError, phase: Phase) -> Error {
         3024 | 1969 => error.hint("the server's statement time limit stopped it"),
         _ => error,
     };
-    if is_transient(e.code) || e.code == 1412 { error.transient() } else { error }
+    if is_transient(e.code) { error.transient() } else { error }
 }
 
-/// Lock wait, deadlock, shutdown, killed connection or statement, lost connection.
+/// Lock wait, deadlock, shutdown, killed connection or statement, lost connection: what may be
+/// otherwise a moment later. Neither a table that changed nor a time limit of the statement's own.
 fn is_transient(code: u16) -> bool {
-    matches!(code, 1053 | 1105 | 1159 | 1161 | 1205 | 1213 | 1317 | 1927 | 3024)
+    matches!(
+        code,
+        1053 | 1077 | 1152 | 1158..=1161 | 1184 | 1205 | 1213 | 1317 | 1927 | 3168 | 4031
+    )
 }
 
 /// The run was stopped from outside.

@@ -8,12 +8,15 @@
 //! | `decode`, `value` | binary rows to Arrow arrays |
 //! | `read` | one bulk read |
 //! | `describe`, `bounds`, `snapshot` | what the engine asks before it reads |
+//! | `activity`, `stop` | watching and stopping another session |
 //! | `dialect` | names and literals in SQL |
 //!
 //! The protocol is spoken directly and blocking, with `mysql_common` for password scrambles and
 //! packet layouts of the login, because no driver hands out rows without an object per value.
 
+mod activity;
 mod bounds;
+mod checksum;
 mod config;
 mod decode;
 mod describe;
@@ -22,6 +25,7 @@ mod error;
 mod read;
 mod session;
 mod snapshot;
+mod stop;
 mod types;
 mod value;
 mod wire;
@@ -42,7 +46,7 @@ impl Connector for MySql {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { shared_snapshot: true, sql: true, parallel: true }
+        Capabilities { shared_snapshot: true, rejoin: false, sql: true, parallel: true }
     }
 
     fn check(&self, target: &ConnectTarget) -> Result<Vec<String>> {

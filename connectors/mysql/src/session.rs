@@ -1,22 +1,22 @@
 //! One session: logs in, fixes every setting on which results could depend, and answers the engine.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use mysql_common::constants::ColumnType;
 use rsqoop_connector::{
-    BatchSink, Bounds, BoundsRequest, Dialect, Error, Interrupt, ReadQuery, Relation, Result,
-    ServerInfo, Session, SnapshotId, SnapshotOp, TableInfo, TextColumn, TextSink,
+    Activity, BatchSink, Bounds, BoundsRequest, Checksums, Dialect, Error, ErrorKind, Interrupt,
+    ReadQuery, Relation, Result, ServerInfo, Session, SharedSnapshot, SnapshotOp, SnapshotRequest,
+    TableInfo, TextColumn, TextSink,
 };
 
 use crate::config::Settings;
 use crate::dialect::{MySqlDialect, bytes, ident};
 use crate::error::{self, Phase};
 use crate::snapshot::{Keeper, USUAL_LOCK_WAIT};
+use crate::stop::{KILL_LIMIT, Stopper};
 use crate::types::TypeOptions;
-use crate::wire::{Closer, ColumnDef, Conn, Cursor, Fault, LoginParams, Next, RowSet};
-use crate::{bounds, describe, read, snapshot, value};
+use crate::wire::{ColumnDef, Conn, Cursor, Fault, LoginParams, Next, RowSet};
+use crate::{activity, bounds, checksum, describe, read, snapshot, value};
 
 /// A connection and what belongs to it.
 #[derive(Debug)]
@@ -45,20 +45,16 @@ impl MySqlSession {
         prepare_session(&mut conn, settings.session_variables.as_deref(), |fault| {
             error::setting_up(&settings.login, fault)
         })?;
-        conn.limit_silence(settings.login.silence).map_err(run)?;
+        let pulse = conn.limit_silence(settings.login.silence).map_err(run)?;
         let closer = conn.closer().map_err(|e| run(e.into()))?;
         let database = settings.login.database.clone();
-        let stop = Arc::new(Stopper {
-            stopped: AtomicBool::new(false),
-            closer,
-            connection: conn.id,
-            login: LoginParams {
-                connect_timeout: KILL_LIMIT,
-                silence: KILL_LIMIT,
-                database: None,
-                ..settings.login
-            },
-        });
+        let login = LoginParams {
+            connect_timeout: KILL_LIMIT,
+            silence: KILL_LIMIT,
+            database: None,
+            ..settings.login
+        };
+        let stop = Arc::new(Stopper::new(closer, conn.id, login, pulse));
         Ok(MySqlSession { conn, database, types: settings.types, stop, keeper: None })
     }
 
@@ -163,32 +159,44 @@ impl Session for MySqlSession {
         self.interruptible(|s| bounds::bounds(&mut s.conn, request))
     }
 
-    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>> {
+    fn snapshot_recipe(&mut self, request: &SnapshotRequest) -> Result<String> {
+        self.interruptible(|s| snapshot::recipe(&mut s.conn, request))
+    }
+
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
         self.interruptible(|s| match op {
-            SnapshotOp::Share(tables) => {
-                let Some((id, keeper)) = snapshot::share(&mut s.conn, tables)? else {
-                    return Ok(None);
-                };
-                s.keeper = Some(keeper);
-                Ok(Some(id))
+            SnapshotOp::Share(request) => {
+                s.keeper = snapshot::share(&mut s.conn, &s.stop, request)?;
+                Ok(s.keeper.as_ref().map(Keeper::shared))
             }
-            SnapshotOp::Join(id) => {
-                snapshot::join(&mut s.conn)?;
-                Ok(Some(id.clone()))
-            }
-            SnapshotOp::Release => {
-                if let Some(keeper) = s.keeper.take() {
-                    keeper.release(&mut s.conn)?;
-                }
-                Ok(None)
-            }
+            SnapshotOp::Join(id) => snapshot::join(&mut s.conn, id).map(|()| None),
+            SnapshotOp::Release => match &mut s.keeper {
+                Some(keeper) => keeper.release(&mut s.conn).map(Some),
+                None => Ok(None),
+            },
+            SnapshotOp::Check => match &s.keeper {
+                Some(keeper) => keeper.check(&mut s.conn).map(|()| None),
+                None => Err(Error::new(ErrorKind::Bug, "this session keeps no snapshot")),
+            },
         })
+    }
+
+    fn backend(&self) -> Option<String> {
+        Some(self.conn.id.to_string())
+    }
+
+    fn activity(&mut self, backend: &str) -> Result<Option<Activity>> {
+        self.interruptible(|s| activity::activity(&mut s.conn, backend))
     }
 
     fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
         let sql = query.count_sql(&MySqlDialect);
         let cells = self.interruptible(|s| first_column(&mut s.conn, &sql))?;
         Ok(cells.first().and_then(|text| text.parse().ok()))
+    }
+
+    fn checksum(&mut self, query: &ReadQuery) -> Result<Option<Checksums>> {
+        self.interruptible(|s| checksum::checksum(&mut s.conn, s.types, query)).map(Some)
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64> {
@@ -289,37 +297,5 @@ fn text_value(value: &[u8], def: &ColumnDef) -> String {
     match std::str::from_utf8(value) {
         Ok(text) => text.to_string(),
         Err(_) => bytes(value).replace("x'", "0x").replace('\'', ""),
-    }
-}
-
-/// Longest time for the second connection that kills a statement.
-const KILL_LIMIT: Duration = Duration::from_secs(3);
-
-/// Stops the session's statement from another thread.
-#[derive(Debug)]
-struct Stopper {
-    stopped: AtomicBool,
-    closer: Closer,
-    connection: u32,
-    login: LoginParams,
-}
-
-impl Stopper {
-    fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
-    }
-}
-
-impl Interrupt for Stopper {
-    fn interrupt(&self) {
-        if self.stopped.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        // A server that only loses the connection notices when it next sends a row. If it cannot
-        // be told, closing our end is all that is left.
-        if let Ok(mut conn) = Conn::open(&self.login) {
-            let _ = conn.run(&format!("KILL QUERY {}", self.connection));
-        }
-        self.closer.close();
     }
 }

@@ -233,7 +233,11 @@ pub(crate) fn time_fields(c: &mut Cursor<'_>) -> Result<(bool, u64), Problem> {
     let negative = f.u8().ok_or(Problem::Cut)? != 0;
     let whole_days = u64::from(f.u32().ok_or(Problem::Cut)?);
     let [hour, minute, second] = f.array().ok_or(Problem::Cut)?;
-    let mut micros = clock(hour, minute, second)? + whole_days * MICROS_PER_DAY.unsigned_abs();
+    let mut micros = whole_days
+        .checked_mul(MICROS_PER_DAY.unsigned_abs())
+        .and_then(|days| days.checked_add(clock(hour, minute, second).ok()?))
+        .filter(|micros| *micros < u64::MAX / 2)
+        .ok_or(Problem::TimeOutsideDay)?;
     if len == 12 {
         micros += u64::from(f.u32().ok_or(Problem::Cut)?);
     }
@@ -351,6 +355,12 @@ mod tests {
             assert_eq!(text.parse::<f64>().unwrap().to_bits(), v.to_bits(), "{text}");
             assert!(text.len() < 25, "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_of_many_days_is_refused() {
+        let bytes = [8, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0];
+        assert_eq!(time(&mut Cursor(&bytes)), Err(Problem::TimeOutsideDay));
     }
 
     #[test]

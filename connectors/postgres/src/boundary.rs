@@ -4,8 +4,9 @@ use rsqoop_connector::{Bounds, ColumnInfo, ColumnKind, Error, ErrorKind, KeyValu
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row, ValueRef};
 
-use crate::bounds::{Extent, extent, has_extent, one, point};
+use crate::bounds::{Extent, extent, has_extent, one};
 use crate::link::Link;
+use crate::points::point;
 use crate::{describe, error};
 
 pub(crate) fn bounds(link: &mut Link, sql: &str) -> Result<Bounds> {

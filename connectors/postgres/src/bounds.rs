@@ -1,9 +1,10 @@
 //! The extent of a split key, or points between its values in the server's own order.
 //!
-//! Integers, decimals, dates and timestamps have an extent that the engine can cut by arithmetic.
-//! Everything else that the server can sort (text in its collation, uuid, floats with NaN,
-//! enumerations …) is cut at points that the server names: an ordered-set aggregate sorts once and
-//! keeps type and collation of the key.
+//! Integers, decimals, dates and timestamps have an extent that the engine can cut by arithmetic,
+//! which is what small tables and expressions get; large tables are cut where the statistics or a
+//! sample say that the rows are, whatever their spread. Everything else that the server can sort
+//! (text in its collation, uuid, floats with NaN, enumerations, rows of several columns …) is cut at
+//! points that the server names.
 
 use rsqoop_connector::{
     Bounds, BoundsRequest, ColumnInfo, ColumnKind, Error, ErrorKind, KeyValue, Relation, Result,
@@ -12,29 +13,30 @@ use sqlx::postgres::PgRow;
 use sqlx::{Row, ValueRef};
 
 use crate::decode::{unix_days, unix_micros};
-use crate::dialect::{PostgresDialect, quote_text};
-use crate::link::Link;
+use crate::dialect::PostgresDialect;
+use crate::link::{Link, Switch};
+use crate::sample::{Rows, SAMPLE_MIN};
 use crate::types::{self, oid};
-use crate::{boundary, catalog, error};
+use crate::{boundary, catalog, composite, error, points, spread, storage};
 
-/// Above this many rows the points come from a sample.
-const EXACT_ROWS: u64 = 2_000_000;
-/// Rows of such a sample.
-const SAMPLE_ROWS: f64 = 200_000.0;
-/// Most points that are asked for at once.
-const POINTS_MAX: usize = 10_000;
 /// Digits after the point up to which a decimal extent is cut by arithmetic.
-const SCALE_MAX: usize = 30;
+pub(crate) const SCALE_MAX: usize = 30;
 
 /// Answers the engine's question.
 pub(crate) fn bounds(link: &mut Link, request: &BoundsRequest) -> Result<Bounds> {
     link.read_only(|link| match &request.boundary_query {
         Some(sql) => boundary::bounds(link, sql),
-        None => by_key(link, request),
+        None => link.without(Switch::Jit, |link| by_key(link, request)),
     })
 }
 
 fn by_key(link: &mut Link, request: &BoundsRequest) -> Result<Bounds> {
+    if !request.key.row.is_empty() {
+        return composite::bounds(link, request);
+    }
+    if let Some(bounds) = by_storage(link, request)? {
+        return Ok(bounds);
+    }
     let key = request.key_sql();
     let from = request.from_sql(&PostgresDialect);
     let column = match &request.key.column {
@@ -46,6 +48,9 @@ fn by_key(link: &mut Link, request: &BoundsRequest) -> Result<Bounds> {
         )?,
     };
     if has_extent(column.kind) {
+        if let Some(points) = by_rows(link, request)? {
+            return Ok(Bounds::Points(points));
+        }
         // Numerics come as text: their digits may need any width.
         let cast = if column.kind == ColumnKind::Decimal { "::text" } else { "" };
         let rows = link.rows(format!(
@@ -58,7 +63,39 @@ fn by_key(link: &mut Link, request: &BoundsRequest) -> Result<Bounds> {
             Extent::Unbounded => {}
         }
     }
-    points(link, request, &column)
+    points::bounds(link, request, &column)
+}
+
+/// Pages of a table, where the key names them.
+fn by_storage(link: &mut Link, request: &BoundsRequest) -> Result<Option<Bounds>> {
+    match &request.relation {
+        Relation::Table(table)
+            if request.key.column.is_none() && request.key.expr == storage::EXPR =>
+        {
+            let found = catalog::find(link, table)?;
+            storage::bounds(link, &found, request.pieces)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Points between equal numbers of rows, for a column of a large table where they are cheap: from
+/// the statistics if these are fresh, or else from a sample.
+fn by_rows(link: &mut Link, request: &BoundsRequest) -> Result<Option<Vec<KeyValue>>> {
+    let Some(column) = request.key.column.as_ref() else { return Ok(None) };
+    if request.extent || request.pieces < 2 || matches!(request.relation, Relation::Query(_)) {
+        return Ok(None);
+    }
+    let rows = Rows::of(link, request)?;
+    let Some(found) = rows.table.as_ref().filter(|_| rows.are_many()) else { return Ok(None) };
+    if request.filter.is_none()
+        && rows.is_analysed()
+        && let Some(points) = spread::points(link, found, column, request.pieces)?
+    {
+        return Ok(Some(points));
+    }
+    let sampled = points::sampled(link, request, column, &rows)?;
+    Ok(sampled.filter(|s| s.rows >= SAMPLE_MIN).map(|s| s.points))
 }
 
 /// Kinds whose smallest and largest key suffice.
@@ -112,7 +149,7 @@ pub(crate) fn extent(row: &PgRow, columns: [&ColumnInfo; 2]) -> Result<Extent> {
     })
 }
 
-fn key_value(bytes: &[u8], column: &ColumnInfo) -> Option<KeyValue> {
+pub(crate) fn key_value(bytes: &[u8], column: &ColumnInfo) -> Option<KeyValue> {
     let kind = column.kind;
     match (kind, bytes.len()) {
         (ColumnKind::Integer, 4) if types::oid_of(column.native_code) == oid::OID => {
@@ -143,140 +180,28 @@ fn key_value(bytes: &[u8], column: &ColumnInfo) -> Option<KeyValue> {
     }
 }
 
+/// A decimal text as digits and the number of those after the point.
+pub(crate) fn decimal(text: &[u8]) -> Option<(i128, usize)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let unscaled: i128 = format!("{whole}{fraction}").parse().ok()?;
+    Some((unscaled, fraction.len()))
+}
+
 /// Two decimal texts as numbers of one scale.
 fn decimals(min: &[u8], max: &[u8]) -> Extent {
-    let parse = |text: &[u8]| {
-        let text = std::str::from_utf8(text).ok()?;
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let unscaled: i128 = format!("{whole}{fraction}").parse().ok()?;
-        Some((unscaled, fraction.len()))
-    };
     let scaled = |(unscaled, places): (i128, usize), scale: usize| {
         let power = u32::try_from(scale - places).ok()?;
         let unscaled = unscaled.checked_mul(10i128.checked_pow(power)?)?;
         Some(KeyValue::Decimal { unscaled, scale: u8::try_from(scale).ok()? })
     };
     let range = || {
-        let (min, max) = (parse(min)?, parse(max)?);
+        let (min, max) = (decimal(min)?, decimal(max)?);
         let scale = min.1.max(max.1);
         (scale <= SCALE_MAX).then_some(())?;
         Some(Extent::Range(scaled(min, scale)?, scaled(max, scale)?))
     };
     range().unwrap_or(Extent::Unbounded)
-}
-
-/// Points between the keys, by sorting all of them or a sample.
-fn points(link: &mut Link, request: &BoundsRequest, column: &ColumnInfo) -> Result<Bounds> {
-    let key = request.key_sql();
-    if let Some(sample) = sample_from(link, request)? {
-        let points = ask(link, request, column, &sample)?;
-        if let Some(points) = points {
-            return Ok(Bounds::Points(points));
-        }
-        // The sample held no key at all; the whole table may.
-    }
-    let from = request.from_sql(&PostgresDialect);
-    ask(link, request, column, &from)
-        .map(|points| points.map_or(Bounds::Empty, Bounds::Points))
-        .map_err(|e| unordered(e, key, column))
-}
-
-/// The server has no order for json, xml, points and the like.
-fn unordered(error: Error, key: &str, column: &ColumnInfo) -> Error {
-    let unknown = error.contexts().iter().any(|(k, v)| *k == "sqlstate" && v == "42883");
-    if !unknown {
-        return error;
-    }
-    Error::new(
-        ErrorKind::Usage,
-        format!("{} keys have no order, so {key} cannot split the rows", column.native_type),
-    )
-    .hint("choose another --split-by, or read with -m 1")
-}
-
-/// The points of the rows in `from`; nothing when there is no key that is not NULL.
-fn ask(
-    link: &mut Link,
-    request: &BoundsRequest,
-    column: &ColumnInfo,
-    from: &str,
-) -> Result<Option<Vec<KeyValue>>> {
-    let pieces = request.pieces.clamp(1, POINTS_MAX);
-    let key = request.key_sql();
-    // The smallest key comes first: a point equal to it would cut off nothing.
-    let candidates = if matches!(column.kind, ColumnKind::List | ColumnKind::Other) {
-        // There is no type for the aggregate's array of arrays, and unnest() takes composites apart.
-        format!(
-            "SELECT p FROM (SELECT p, pg_catalog.row_number() OVER (ORDER BY p) - 1 AS n, \
-             pg_catalog.count(*) OVER () AS c FROM (SELECT {key} AS p FROM {from}) AS k \
-             WHERE p IS NOT NULL) AS o WHERE n = 0 OR n * {pieces} / c > (n - 1) * {pieces} / c"
-        )
-    } else {
-        let fractions: Vec<String> =
-            (0..pieces).map(|i| format!("{:.9}", i as f64 / pieces as f64)).collect();
-        format!(
-            "SELECT p FROM pg_catalog.unnest((SELECT pg_catalog.percentile_disc(\
-             ARRAY[{}]::pg_catalog.float8[]) WITHIN GROUP (ORDER BY {key}) FROM {from})) AS u (p) \
-             WHERE p IS NOT NULL",
-            fractions.join(", ")
-        )
-    };
-    let rows = link.rows(format!(
-        "SELECT p::text FROM (SELECT DISTINCT p FROM ({candidates}) AS a) AS d ORDER BY d.p"
-    ))?;
-    let mut points = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let text: String = row.try_get(0).map_err(error::statement)?;
-        points.push(point(column, text));
-    }
-    if points.is_empty() {
-        return Ok(None);
-    }
-    points.remove(0);
-    Ok(Some(points))
-}
-
-/// A value the server named, as a literal of the key's type.
-pub(crate) fn point(column: &ColumnInfo, text: String) -> KeyValue {
-    // A string without a type takes the key's own, and its collation.
-    if column.kind == ColumnKind::Text && types::oid_of(column.native_code) != oid::CHAR {
-        return KeyValue::Text(text);
-    }
-    let type_name = match types::oid_of(column.native_code) {
-        // The plain word char means another type.
-        oid::CHAR => "\"char\"".to_string(),
-        // Without the modifier, which could round or refuse the value.
-        oid::NUMERIC => "numeric".to_string(),
-        _ => column.native_type.clone(),
-    };
-    KeyValue::Sql(format!("{}::{type_name}", quote_text(&text)))
-}
-
-/// The `FROM` of a sample, where the rows are too many to sort.
-fn sample_from(link: &mut Link, request: &BoundsRequest) -> Result<Option<String>> {
-    let Some(rows) = request.estimated_rows.filter(|rows| *rows > EXACT_ROWS) else {
-        return Ok(None);
-    };
-    let share = SAMPLE_ROWS / rows as f64;
-    match &request.relation {
-        Relation::Table(table) if catalog::find(link, table)?.can_sample() => {
-            let name = rsqoop_connector::Dialect::quote_table(&PostgresDialect, table);
-            let condition =
-                request.filter.as_ref().map(|f| format!(" WHERE ({f}\n)")).unwrap_or_default();
-            let percent = (share * 100.0).clamp(0.001, 100.0);
-            Ok(Some(format!("{name} TABLESAMPLE SYSTEM ({percent:.6}){condition}")))
-        }
-        // All rows are made, but few are sorted.
-        Relation::Table(_) => {
-            let from = request.from_sql(&PostgresDialect);
-            let join = if request.filter.is_some() { "AND" } else { "WHERE" };
-            Ok(Some(format!("{from} {join} pg_catalog.random() < {share:.9}")))
-        }
-        Relation::Query(_) => {
-            let from = request.from_sql(&PostgresDialect);
-            Ok(Some(format!("{from} WHERE pg_catalog.random() < {share:.9}")))
-        }
-    }
 }
 
 /// The only row.

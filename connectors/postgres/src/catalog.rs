@@ -13,7 +13,8 @@ use sqlx::postgres::types::Oid;
 use crate::describe;
 use crate::dialect::quote_ident;
 use crate::error;
-use crate::link::Link;
+use crate::link::{Link, Switch};
+use crate::storage;
 use crate::types::{self, PgType};
 
 /// A relation found by its name.
@@ -34,14 +35,30 @@ impl Found {
         format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
     }
 
-    /// Whether it has rows of its own that a lock protects.
+    /// Whether it or its children hold rows themselves.
+    pub(crate) fn has_storage(&self) -> bool {
+        matches!(self.relkind.as_str(), "r" | "p" | "m")
+    }
+
+    /// Whether `LOCK TABLE` takes it for itself: views would stand for others.
     pub(crate) fn is_lockable(&self) -> bool {
         matches!(self.relkind.as_str(), "r" | "p")
     }
 
-    /// Whether `TABLESAMPLE` is possible.
-    pub(crate) fn can_sample(&self) -> bool {
-        matches!(self.relkind.as_str(), "r" | "p" | "m")
+    pub(crate) fn oid(&self) -> Oid {
+        self.oid
+    }
+
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn has_children(&self) -> bool {
+        self.has_children
     }
 
     fn kind(&self) -> RelationKind {
@@ -116,12 +133,20 @@ pub(crate) fn describe(link: &mut Link, table: &TableName) -> Result<TableInfo> 
     let primary_key = primary_key(link, &found)?;
     let (estimated_rows, estimated_bytes) = if found.kind() == RelationKind::View {
         let sql = format!("SELECT * FROM {}", found.qualified());
-        let plan = link.read_only(|link| describe::explain(link, &sql))?;
+        let plan =
+            link.read_only(|link| link.without(Switch::Jit, |link| describe::explain(link, &sql)))?;
         (plan.and_then(|plan| plan.rows), None)
     } else {
         estimates(link, &found)?
     };
-    Ok(TableInfo { kind: found.kind(), columns, primary_key, estimated_rows, estimated_bytes })
+    Ok(TableInfo {
+        kind: found.kind(),
+        columns,
+        storage_key: storage::key(link, &found, &primary_key)?,
+        primary_key,
+        estimated_rows,
+        estimated_bytes,
+    })
 }
 
 /// A column before its type is looked up.

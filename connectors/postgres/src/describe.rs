@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Column, Connection, Executor, Row, SqlSafeStr, Stateme
 
 use crate::catalog::{self, RawColumn};
 use crate::error;
-use crate::link::Link;
+use crate::link::{Link, Switch};
 use crate::types::oid;
 
 /// A prepared statement's result column.
@@ -35,7 +35,7 @@ pub(crate) fn query(link: &mut Link, text: &str) -> Result<TableInfo> {
     let (columns, plan) = link.read_only(|link| {
         let mut prepared = prepare(link, &described)?;
         check_names(&prepared)?;
-        let plan = explain(link, &explained)?;
+        let plan = link.without(Switch::Jit, |link| explain(link, &explained))?;
         if let Some(plan) = &plan {
             for (column, output) in prepared.iter_mut().zip(&plan.output) {
                 if column.type_oid == oid::NUMERIC && column.modifier == -1 {
@@ -51,6 +51,7 @@ pub(crate) fn query(link: &mut Link, text: &str) -> Result<TableInfo> {
         primary_key: Vec::new(),
         estimated_rows: plan.and_then(|plan| plan.rows),
         estimated_bytes: None,
+        storage_key: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! How PostgreSQL spells names and values; pure.
 
 use rsqoop_connector::calendar::civil_from_days;
-use rsqoop_connector::{ColumnInfo, ColumnKind, Dialect, KeyValue};
+use rsqoop_connector::{ColumnInfo, ColumnKind, Dialect, KeyValue, row_literal};
 
 use crate::types;
 
@@ -38,6 +38,7 @@ impl Dialect for PostgresDialect {
                 out
             }
             KeyValue::Sql(sql) => sql.clone(),
+            KeyValue::Row(parts) => row_literal(self, parts),
         }
     }
 

@@ -15,9 +15,14 @@ pub(crate) fn statement(error: sqlx::Error) -> Error {
                 .transient()
                 .source(error)
         }
+        // rustls says so when a connection ends without its closing word.
+        sqlx::Error::Tls(error) => {
+            Error::new(ErrorKind::Source, format!("the connection to the server broke: {error}"))
+                .transient()
+        }
         other => Error::new(
             ErrorKind::Source,
-            format!("the server's answer was not understood: {other}"),
+            format!("the server's answer was not understood: {}", driver_text(&other)),
         )
         .source(other),
     }
@@ -125,7 +130,12 @@ fn server(error: PgDatabaseError) -> Error {
         "42501" => (ErrorKind::Auth, false),
         "53300" | "57P03" => (ErrorKind::Connect, true),
         "25006" => (ErrorKind::Usage, false),
-        "55P03" | "40001" | "40P01" | "57P01" | "57P02" => (ErrorKind::Source, true),
+        // Refused for the moment, or the session was ended: by an administrator, a crash, a
+        // standby that had to replay (40001), or a limit on idle sessions that came back.
+        "55P03" | "40001" | "40P01" | "57P01" | "57P02" | "57P05" | "25P03" | "25P04" => {
+            (ErrorKind::Source, true)
+        }
+        _ if error.message().contains("conflict with recovery") => (ErrorKind::Source, true),
         _ => match code.get(..2) {
             Some("28") => (ErrorKind::Auth, false),
             Some("42") => (ErrorKind::Usage, false),

@@ -4,6 +4,8 @@
 //! the columns of a result only with its first row, so a single statement is parsed beforehand;
 //! among several statements a result without rows counts as a statement without result.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt;
 use rsqoop_connector::{ErrorKind, Result, TextColumn, TextSink};
 use sqlx::postgres::PgRow;
@@ -30,12 +32,17 @@ pub(crate) fn evaluate(link: &mut Link, sql: &str, out: &mut dyn TextSink) -> Re
     };
     let statement = AssertSqlSafe(sql.to_string());
     let limit = link.read_timeout();
+    let stop = Arc::clone(link.stop());
     link.run_inner(async |connection| {
         let mut results = sqlx::raw_sql(statement).fetch_many(connection);
         let mut open = false;
         loop {
-            let next = tokio::time::timeout(limit, results.try_next()).await;
-            match next.map_err(|_| Link::silent(limit))? {
+            let next = tokio::select! {
+                biased;
+                next = results.try_next() => next,
+                () = stop.silence(limit) => return Err(Link::silent(limit)),
+            };
+            match next {
                 Err(e) => return Ok(Err(e)),
                 Ok(None) => return Ok(Ok(())),
                 Ok(Some(Either::Right(row))) => {

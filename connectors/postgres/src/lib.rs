@@ -20,7 +20,13 @@
 //! | `session.rs` | the contract's `Session`, delegating to the others |
 //! | `catalog.rs`, `describe.rs` | columns and keys of tables, columns of queries |
 //! | `types.rs` | native type → Arrow type: identical, or as text |
-//! | `bounds.rs`, `boundary.rs` | extent of a split key, or points in the server's own order |
+//! | `bounds.rs`, `boundary.rs` | extent of a split key, or points between its values |
+//! | `points.rs`, `composite.rs` | points by sorting keys of one column, of several |
+//! | `spread.rs`, `sample.rs` | points from statistics; which rows are looked at |
+//! | `storage.rs` | ranges of pages (`ctid`) |
+//! | `snapshot.rs` | one state for all readers: locks, then an exported snapshot |
+//! | `checksum.rs` | content checksums by the server's own SQL |
+//! | `activity.rs` | what another session of the run is doing |
 //! | `read.rs`, `decode/` | the reading loop; bytes → arrays |
 //! | `evaluate.rs` | statements whose results are wanted as text |
 //! | `dialect.rs`, `error.rs` | spelling of SQL; kinds of errors |
@@ -28,9 +34,12 @@
 //! Reads run in read-only transactions, with row-level security off (a read that it would shorten
 //! is refused by the server) and with the server's time limits lifted for this session.
 
+mod activity;
 mod boundary;
 mod bounds;
 mod catalog;
+mod checksum;
+mod composite;
 mod config;
 mod decode;
 mod describe;
@@ -38,9 +47,14 @@ mod dialect;
 mod error;
 mod evaluate;
 mod link;
+mod points;
 mod read;
+mod sample;
 mod session;
+mod snapshot;
+mod spread;
 mod stop;
+mod storage;
 mod types;
 
 use rsqoop_connector::{Capabilities, ConnectTarget, Connector, Result, Session};
@@ -61,7 +75,7 @@ impl Connector for Postgres {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { shared_snapshot: true, sql: true, parallel: true }
+        Capabilities { shared_snapshot: true, rejoin: true, sql: true, parallel: true }
     }
 
     fn check(&self, target: &ConnectTarget) -> Result<Vec<String>> {

@@ -16,18 +16,30 @@ use crate::error;
 use crate::stop::Stop;
 
 /// Settings of every session, whatever the server, role or database say. The names are looked up
-/// first, since not every version knows all of them.
+/// first, since not every version knows all of them. The keep-alive probes are the server's: the
+/// keeper of a snapshot is idle for hours, and sqlx sets none on our side.
 const SESSION: &str = "SELECT pg_catalog.set_config(s.name, v.value, false) \
     FROM pg_catalog.pg_settings s JOIN (VALUES \
     ('datestyle', 'ISO, MDY'), ('intervalstyle', 'postgres'), ('timezone', 'UTC'), \
     ('client_encoding', 'UTF8'), ('extra_float_digits', '3'), ('bytea_output', 'hex'), \
     ('row_security', 'off'), ('synchronize_seqscans', 'off'), ('lock_timeout', '30s'), \
-    ('statement_timeout', '0'), ('transaction_timeout', '0'), ('idle_session_timeout', '0'), \
+    ('tcp_keepalives_idle', '30'), ('tcp_keepalives_interval', '10'), \
+    ('tcp_keepalives_count', '6'), ('statement_timeout', '0'), ('transaction_timeout', '0'), ('idle_session_timeout', '0'), \
     ('idle_in_transaction_session_timeout', '0')) AS v (name, value) \
     ON pg_catalog.lower(s.name) = v.name";
 
 /// How long a close may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// What the server is told not to do for a while.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Switch {
+    /// Compiling expressions, which takes longer than our small questions; EXPLAIN does it too.
+    Jit,
+    /// Reading a whole table for a part of it. The planner judges a range of rows `(a, b)` by its
+    /// first column alone, and would read all rows again for every piece.
+    TableScans,
+}
 
 /// A connection and what belongs to it.
 pub(crate) struct Link {
@@ -37,6 +49,8 @@ pub(crate) struct Link {
     stop: Arc<Stop>,
     /// The server's version text.
     version: String,
+    /// The server process at login.
+    backend: i32,
     /// Whether a transaction of the snapshot is open, in which everything runs.
     in_snapshot: bool,
     /// Why the connection was given up.
@@ -71,7 +85,8 @@ impl Link {
                 format!("{} did not answer within {} s", settings.place, limit.as_secs_f32()),
             )
             .hint(
-                "check host, port and firewall; connectTimeout in the URL (seconds) sets the limit",
+                "check host, port and firewall; --connect-timeout, or connectTimeout in the URL, \
+                 sets the limit in seconds",
             )
             .transient()),
         };
@@ -84,6 +99,7 @@ impl Link {
                     stop: Arc::new(Stop::new(Arc::clone(&settings), process)),
                     settings,
                     version,
+                    backend: process,
                     in_snapshot: false,
                     lost: String::new(),
                 })
@@ -98,6 +114,17 @@ impl Link {
 
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The first part of the server's version: 15 for `15.4`.
+    pub(crate) fn major(&self) -> u32 {
+        let digits = self.version.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.version.len());
+        self.version[..digits].parse().unwrap_or(0)
+    }
+
+    /// The number of the server process that serves this session.
+    pub(crate) fn backend(&self) -> i32 {
+        self.backend
     }
 
     pub(crate) fn stop(&self) -> &Arc<Stop> {
@@ -122,7 +149,7 @@ impl Link {
             ErrorKind::Source,
             format!("the server sent nothing for {} s", limit.as_secs_f32()),
         )
-        .hint("socketTimeout in the URL (seconds) sets the limit")
+        .hint("--read-timeout, or socketTimeout in the URL, sets the limit in seconds")
         .transient()
     }
 
@@ -151,10 +178,12 @@ impl Link {
         exchange: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T> {
         let limit = self.read_timeout();
+        let stop = Arc::clone(&self.stop);
         self.run_inner(async |connection| {
-            match tokio::time::timeout(limit, exchange(connection)).await {
-                Ok(done) => Ok(done),
-                Err(_) => Err(Link::silent(limit)),
+            tokio::select! {
+                biased;
+                done = exchange(connection) => Ok(done),
+                () = stop.silence(limit) => Err(Link::silent(limit)),
             }
         })
     }
@@ -219,22 +248,47 @@ impl Link {
         }
     }
 
+    /// Runs `work` with a switch of the server off; only inside a transaction.
+    pub(crate) fn without<T>(
+        &mut self,
+        switch: Switch,
+        work: impl FnOnce(&mut Link) -> Result<T>,
+    ) -> Result<T> {
+        let name = match switch {
+            Switch::Jit if self.major() < 11 => return work(self),
+            Switch::Jit => "jit",
+            Switch::TableScans => "enable_seqscan",
+        };
+        self.simple(format!("SET LOCAL {name} = off"))?;
+        let value = work(self)?;
+        self.simple(format!("SET LOCAL {name} TO DEFAULT"))?;
+        Ok(value)
+    }
+
     /// Runs `work`, whose failure the server only answers for and nobody needs to know; the
     /// transaction around it goes on.
     pub(crate) fn optional<T>(
         &mut self,
         work: impl FnOnce(&mut Link) -> Result<T>,
     ) -> Result<Option<T>> {
+        self.attempt(work).map(Result::ok)
+    }
+
+    /// The same for a failure that may matter: it is the inner error.
+    pub(crate) fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Link) -> Result<T>,
+    ) -> Result<Result<T>> {
         self.simple("SAVEPOINT rsqoop")?;
         match work(self) {
             Ok(value) => {
                 self.simple("RELEASE SAVEPOINT rsqoop")?;
-                Ok(Some(value))
+                Ok(Ok(value))
             }
             Err(error) if self.connection.is_none() || self.stop.asked() => Err(error),
-            Err(_) => {
+            Err(error) => {
                 self.simple("ROLLBACK TO SAVEPOINT rsqoop; RELEASE SAVEPOINT rsqoop")?;
-                Ok(None)
+                Ok(Err(error))
             }
         }
     }

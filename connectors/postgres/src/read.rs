@@ -13,14 +13,14 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use futures_util::Stream;
-use rsqoop_connector::{BatchSink, Error, ErrorKind, ReadQuery, Result};
+use rsqoop_connector::{BatchSink, Error, ErrorKind, KeyRange, ReadQuery, Result};
 use sqlx::PgConnection;
 use tokio::time::{Instant, Sleep};
 
 use crate::decode::{Block, Column, Refused, Rows, column_for};
 use crate::dialect::PostgresDialect;
 use crate::error;
-use crate::link::Link;
+use crate::link::{Link, Switch};
 use crate::stop::Stop;
 
 /// Bytes gathered before they are decoded.
@@ -36,15 +36,33 @@ pub(crate) fn read(link: &mut Link, query: &ReadQuery, out: &mut dyn BatchSink) 
     // The line break ends a comment that the user's SQL may end with.
     let sql = format!("COPY ({}\n) TO STDOUT (FORMAT binary)", query.to_sql(&PostgresDialect));
     link.read_only(|link| {
-        let Err(error) = copy(link, &sql, batches) else { return Ok(()) };
-        let error = if link.stop().asked() { Stop::error() } else { error };
-        // A COPY that sqlx did not see to its end leaves answers of the server behind, also when
-        // the server refused the statement. The server is told, since it may be far from its
-        // first row and would only notice when it writes.
-        link.stop().cancel_on_server();
-        link.give_up(error.message().to_string());
-        Err(error)
+        by_range(link, query, |link| {
+            let Err(error) = copy(link, &sql, batches) else { return Ok(()) };
+            let error = if link.stop().asked() { Stop::error() } else { error };
+            // A COPY that sqlx did not see to its end leaves answers of the server behind, also
+            // when the server refused the statement. The server is told, since it may be far from
+            // its first row and would only notice when it writes.
+            link.stop().cancel_on_server();
+            link.give_up(error.message().to_string());
+            Err(error)
+        })
     })
+}
+
+/// Runs a statement over the range of `query` so that the server reads only that range.
+pub(crate) fn by_range<T>(
+    link: &mut Link,
+    query: &ReadQuery,
+    work: impl FnOnce(&mut Link) -> Result<T>,
+) -> Result<T> {
+    match &query.range {
+        KeyRange::Between { key, lower, upper, .. }
+            if !key.row.is_empty() && (lower.is_some() || upper.is_some()) =>
+        {
+            link.without(Switch::TableScans, work)
+        }
+        _ => work(link),
+    }
 }
 
 /// The sink is called outside the event loop: it may block, and may have a loop of its own.
@@ -92,7 +110,7 @@ impl<'a> Source<'a> {
             biased;
             stream = connection.copy_out_raw(sql) => stream.map_err(error::statement)?,
             () = stop.wait() => return Err(Stop::error()),
-            () = tokio::time::sleep(limit) => return Err(Link::silent(limit)),
+            () = stop.silence(limit) => return Err(Link::silent(limit)),
         };
         let timer = Box::pin(tokio::time::sleep(limit));
         Ok(Source { stop, stream, silence: Silence { limit, timer, running: false } })
@@ -132,17 +150,25 @@ impl<'a> Source<'a> {
         if stopped.poll(cx).is_ready() {
             return Poll::Ready(Err(Stop::error()));
         }
-        self.silence.poll(cx).map(Err)
+        self.silence.poll(cx, self.stop).map(Err)
     }
 }
 
 impl Silence {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+    fn poll(&mut self, cx: &mut Context<'_>, stop: &Stop) -> Poll<Error> {
         if !self.running {
             self.running = true;
             self.timer.as_mut().reset(Instant::now() + self.limit);
         }
-        self.timer.as_mut().poll(cx).map(|()| Link::silent(self.limit))
+        loop {
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match stop.worked_at().map(|at| Instant::from_std(at) + self.limit) {
+                Some(later) if later > self.timer.deadline() => self.timer.as_mut().reset(later),
+                _ => return Poll::Ready(Link::silent(self.limit)),
+            }
+        }
     }
 }
 

@@ -3,69 +3,33 @@
 use std::sync::Arc;
 
 use rsqoop_connector::{
-    BatchSink, Bounds, BoundsRequest, Dialect, Error, ErrorKind, Interrupt, ReadQuery, Relation,
-    Result, ServerInfo, Session, SnapshotId, SnapshotOp, TableInfo, TableName, TextSink,
+    Activity, BatchSink, Bounds, BoundsRequest, Checksums, Dialect, Interrupt, ReadQuery, Relation,
+    Result, ServerInfo, Session, SharedSnapshot, SnapshotOp, SnapshotRequest, TableInfo, TextSink,
 };
 use sqlx::Row;
 
 use crate::config::Settings;
 use crate::dialect::{PostgresDialect, quote_text};
 use crate::link::Link;
-use crate::{bounds, catalog, describe, evaluate, read};
+use crate::snapshot::{self, Held};
+use crate::{activity, bounds, catalog, checksum, describe, evaluate, read};
 
 /// One PostgreSQL connection.
 #[derive(Debug)]
 pub(crate) struct PostgresSession {
     link: Link,
+    /// What this session keeps for the others.
+    held: Option<Held>,
 }
 
 impl PostgresSession {
     pub(crate) fn open(settings: Settings) -> Result<Self> {
-        Ok(PostgresSession { link: Link::open(settings)? })
+        Ok(PostgresSession { link: Link::open(settings)?, held: None })
     }
 
     fn names(&mut self, sql: &str) -> Result<Vec<String>> {
         let rows = self.link.rows(sql)?;
         rows.iter().map(|row| row.try_get(0).map_err(crate::error::statement)).collect()
-    }
-
-    /// Locks the tables, then takes the snapshot and names it: a table that is truncated or
-    /// rewritten after the snapshot would look empty in it.
-    fn share(&mut self, tables: &[TableName]) -> Result<SnapshotId> {
-        if self.link.in_snapshot() {
-            return Err(Error::new(ErrorKind::Bug, "this session already has a snapshot"));
-        }
-        let mut locked = Vec::new();
-        for table in tables {
-            let found = catalog::find(&mut self.link, table)?;
-            if found.is_lockable() {
-                locked.push(found.qualified());
-            }
-        }
-        self.link.simple("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        // From here on everything runs in this transaction, whatever becomes of it.
-        self.link.set_in_snapshot();
-        for table in locked {
-            // Utility statements take no snapshot; the SELECT after them does.
-            self.link
-                .simple(format!("LOCK TABLE {table} IN ACCESS SHARE MODE"))
-                .map_err(|e| e.context("table", table))?;
-        }
-        let id = self.names("SELECT pg_catalog.pg_export_snapshot()")?;
-        match id.into_iter().next() {
-            Some(id) => Ok(SnapshotId(id)),
-            None => Err(Error::new(ErrorKind::Source, "the server exported no snapshot")),
-        }
-    }
-
-    fn join(&mut self, id: &SnapshotId) -> Result<()> {
-        if self.link.in_snapshot() {
-            return Err(Error::new(ErrorKind::Bug, "this session already has a snapshot"));
-        }
-        self.link.simple("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-        self.link.set_in_snapshot();
-        self.link.simple(format!("SET TRANSACTION SNAPSHOT {}", quote_text(&id.0)))?;
-        Ok(())
     }
 }
 
@@ -105,12 +69,26 @@ impl Session for PostgresSession {
         bounds::bounds(&mut self.link, request)
     }
 
-    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>> {
+    fn snapshot_recipe(&mut self, request: &SnapshotRequest) -> Result<String> {
+        snapshot::plan(&mut self.link, request)
+    }
+
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
         match op {
-            SnapshotOp::Share(tables) => self.share(tables).map(Some),
-            SnapshotOp::Join(id) => self.join(id).map(|()| Some(id.clone())),
+            SnapshotOp::Share(request) => {
+                let shared = snapshot::share(&mut self.link, request)?;
+                Ok(shared.map(|(shared, held)| {
+                    self.held = Some(held);
+                    shared
+                }))
+            }
+            SnapshotOp::Join(id) => snapshot::join(&mut self.link, id).map(|()| None),
             // The table locks stay: they keep the tables from being rewritten under the snapshot.
             SnapshotOp::Release => Ok(None),
+            SnapshotOp::Check => match &self.held {
+                Some(held) => snapshot::check(&mut self.link, held).map(|()| None),
+                None => Ok(None),
+            },
         }
     }
 
@@ -119,10 +97,22 @@ impl Session for PostgresSession {
         let rows = self.link.read_only(|link| {
             // The readers keep the server's cores busy; more workers would only take theirs away.
             link.simple("SET LOCAL max_parallel_workers_per_gather = 0")?;
-            link.rows(sql)
+            read::by_range(link, query, |link| link.rows(sql))
         })?;
         let count = rows.first().and_then(|row| row.try_get::<i64, _>(0).ok());
         Ok(count.and_then(|n| u64::try_from(n).ok()))
+    }
+
+    fn checksum(&mut self, query: &ReadQuery) -> Result<Option<Checksums>> {
+        checksum::checksum(&mut self.link, query).map(Some)
+    }
+
+    fn backend(&self) -> Option<String> {
+        Some(self.link.backend().to_string())
+    }
+
+    fn activity(&mut self, backend: &str) -> Result<Option<Activity>> {
+        activity::activity(&mut self.link, backend)
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64> {

@@ -1,8 +1,9 @@
-//! How another thread stops a session: a flag that every wait looks at, and a word to the server.
+//! What another thread tells a session: to stop (a flag that every wait looks at, and a word to the
+//! server), or that the server is busy and its silence means nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rsqoop_connector::{Error, ErrorKind, Interrupt};
 use sqlx::{ConnectOptions, Connection};
@@ -23,6 +24,9 @@ pub(crate) struct Stop {
     settings: Arc<Settings>,
     /// The server process of the session while it lives.
     process: Mutex<Option<i32>>,
+    opened: Instant,
+    /// When the server was last said to be working: milliseconds since `opened`.
+    working: AtomicU64,
 }
 
 impl Stop {
@@ -32,6 +36,29 @@ impl Stop {
             wake: Notify::new(),
             settings,
             process: Mutex::new(Some(process)),
+            opened: Instant::now(),
+            working: AtomicU64::new(0),
+        }
+    }
+
+    /// When the server was last said to be working, if ever.
+    pub(crate) fn worked_at(&self) -> Option<Instant> {
+        match self.working.load(Ordering::Acquire) {
+            0 => None,
+            millis => self.opened.checked_add(Duration::from_millis(millis)),
+        }
+    }
+
+    /// Ready once the server was silent for `limit` from now on, and in that time nobody said that
+    /// it works.
+    pub(crate) async fn silence(&self, limit: Duration) {
+        let mut until = Instant::now() + limit;
+        loop {
+            tokio::time::sleep_until(until.into()).await;
+            match self.worked_at().map(|at| at + limit) {
+                Some(later) if later > until => until = later,
+                _ => return,
+            }
         }
     }
 
@@ -91,6 +118,11 @@ impl Interrupt for Stop {
         if let Some(done) = done {
             let _ = done.recv_timeout(CANCEL_WAIT);
         }
+    }
+
+    fn still_working(&self) {
+        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.working.fetch_max(millis.max(1), Ordering::AcqRel);
     }
 }
 

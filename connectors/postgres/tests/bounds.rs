@@ -22,10 +22,11 @@ fn request(
     BoundsRequest {
         relation,
         filter: None,
-        key: SplitKey { expr: key.to_string(), column },
+        key: SplitKey::new(key, column),
         pieces,
         boundary_query: None,
         estimated_rows: info.estimated_rows,
+        extent: false,
     }
 }
 
@@ -174,7 +175,7 @@ fn points_of_a_sample() {
         s,
         &[
             "CREATE TABLE t (id int8, u text)",
-            "INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 50000) i",
+            "INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 200000) i",
             "CREATE VIEW w AS SELECT * FROM t",
         ],
     );
@@ -186,7 +187,6 @@ fn points_of_a_sample() {
         (Relation::Query("SELECT * FROM t WHERE $CONDITIONS".to_string()), None),
     ] {
         let mut request = request(s, relation, "u", 8);
-        request.estimated_rows = Some(3_000_000);
         request.filter = filter;
         let Bounds::Points(points) = s.bounds(&request).unwrap() else { panic!("no points") };
         assert_eq!(points.len(), 7);

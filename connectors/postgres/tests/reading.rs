@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Failing, Lines, in_schema, query, read_all, rows, run, session, table};
-use rsqoop_connector::{ErrorKind, Relation, Session, SnapshotOp, TableName};
+use rsqoop_connector::{ErrorKind, Relation, Session};
 
 fn big(s: &mut dyn Session, rows: usize) {
     run(
@@ -174,39 +174,4 @@ fn a_silent_server_is_not_waited_for_for_ever() {
     assert_eq!(error.kind(), ErrorKind::Source);
     assert!(error.message().contains("1 s"), "{error:?}");
     assert!(begin.elapsed() < Duration::from_secs(4));
-}
-
-#[test]
-fn joined_sessions_see_the_shared_snapshot() {
-    let s = &mut *in_schema("r_snapshot");
-    big(s, 100);
-    run(s, &["CREATE VIEW w AS SELECT * FROM t"]);
-    let set = "SET search_path = r_snapshot";
-    let mut keeper = session();
-    run(&mut *keeper, &[set]);
-    let tables = vec![TableName::new("t"), TableName::new("w")];
-    let id = keeper.snapshot(&SnapshotOp::Share(tables)).unwrap().unwrap();
-    run(s, &["DELETE FROM t WHERE id > 50", "INSERT INTO t VALUES (1000, 'new')"]);
-    // The lock keeps the table from being emptied under the snapshot.
-    run(s, &["SET lock_timeout = '200ms'"]);
-    let error = s.execute("TRUNCATE t").unwrap_err();
-    assert!(error.is_transient() && error.hint_text().unwrap().contains("lock"), "{error:?}");
-    for _ in 0..2 {
-        let mut reader = session();
-        run(&mut *reader, &[set]);
-        reader.snapshot(&SnapshotOp::Join(id.clone())).unwrap();
-        assert_eq!(keeper.snapshot(&SnapshotOp::Release).unwrap(), None);
-        let info = reader.describe(&table("t")).unwrap();
-        let read = query(&table("t"), &info, false);
-        assert_eq!(rows(&read_all(&mut *reader, &read)), 100);
-        // Many reads in one snapshot.
-        assert_eq!(rows(&read_all(&mut *reader, &read)), 100);
-        let view = query(&table("w"), &reader.describe(&table("w")).unwrap(), false);
-        assert_eq!(rows(&read_all(&mut *reader, &view)), 100);
-    }
-    let info = s.describe(&table("t")).unwrap();
-    assert_eq!(rows(&read_all(s, &query(&table("t"), &info, false))), 51);
-    let mut late = session();
-    let nonsense = rsqoop_connector::SnapshotId("'; DROP TABLE t; --".to_string());
-    assert!(late.snapshot(&SnapshotOp::Join(nonsense)).is_err());
 }

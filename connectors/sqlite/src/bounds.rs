@@ -1,30 +1,54 @@
 //! The extent of a split key, in SQLite's own order: classes first, then values, text by the
 //! column's collation. Where smallest and largest key are integers everything between them is a
-//! number, so that integers can cut it; any other key is cut at values that are stored.
+//! number, so that integers can cut it: between about equal numbers of rows where an index tells how
+//! they lie, evenly elsewhere. Any other key is cut at values that are stored.
 
-use rsqoop_connector::{Bounds, BoundsRequest, KeyValue, Relation, Result};
+use rsqoop_connector::{Bounds, BoundsRequest, Dialect, KeyValue, Relation, Result};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use crate::dialect::{self, SqliteDialect};
-use crate::{error, read};
+use crate::{density, error, read};
 
 /// Answers [`rsqoop_connector::Session::bounds`].
 pub(crate) fn bounds(conn: &Connection, request: &BoundsRequest) -> Result<Bounds> {
+    if !request.key.row.is_empty() && request.boundary_query.is_none() {
+        return points(conn, request);
+    }
     let key = request.key_sql();
+    let from = request.from_sql(&SqliteDialect);
+    let filtered = is_filtered(request);
+    let searched = !filtered && density::has_index(conn, &from, key);
     let sql = match &request.boundary_query {
         Some(sql) => sql.trim().trim_end_matches(';').to_string(),
-        None => format!("SELECT min({key}), max({key}) FROM {}", request.from_sql(&SqliteDialect)),
+        // Alone each of the two is one step in an index; both at once would read all of it.
+        None if searched => {
+            format!("SELECT (SELECT min({key}) FROM {from}), (SELECT max({key}) FROM {from})")
+        }
+        None => format!("SELECT min({key}), max({key}) FROM {from}"),
     };
     let Some((min, max)) = extent(conn, &sql)? else { return Ok(Bounds::Empty) };
-    if matches!((&min, &max), (KeyValue::Integer(_), KeyValue::Integer(_))) {
+    if let (KeyValue::Integer(low), KeyValue::Integer(high)) = (&min, &max) {
+        let evenly = request.extent || request.boundary_query.is_some() || request.pieces < 2;
+        if searched
+            && !evenly
+            && low < high
+            && let (Ok(low), Ok(high)) = (i64::try_from(*low), i64::try_from(*high))
+        {
+            let extent = (low, high);
+            return density::points(conn, (&from, key), extent, request.pieces).map(Bounds::Points);
+        }
         return Ok(Bounds::Range { min, max });
     }
     if request.boundary_query.is_some() {
         let only = min == max;
         return Ok(Bounds::Points(if only { vec![min] } else { vec![min, max] }));
     }
-    points(conn, request).map(Bounds::Points)
+    points(conn, request)
+}
+
+fn is_filtered(request: &BoundsRequest) -> bool {
+    matches!((&request.relation, &request.filter), (Relation::Table(_), Some(_)))
 }
 
 /// The two columns of a statement's first row; `None` when either is NULL.
@@ -43,45 +67,56 @@ fn extent(conn: &Connection, sql: &str) -> Result<Option<(KeyValue, KeyValue)>> 
 
 /// Keys that cut the rows into `pieces` parts of about the same number of rows, by one pass over
 /// the distinct keys in order: over an index where there is one, through one sort elsewhere.
-fn points(conn: &Connection, request: &BoundsRequest) -> Result<Vec<KeyValue>> {
-    let pieces = u64::try_from(request.pieces).unwrap_or(u64::MAX);
-    if pieces <= 1 {
-        return Ok(Vec::new());
-    }
-    let key = request.key_sql();
-    let filtered = matches!((&request.relation, &request.filter), (Relation::Table(_), Some(_)));
+fn points(conn: &Connection, request: &BoundsRequest) -> Result<Bounds> {
+    let pieces = u64::try_from(request.pieces).unwrap_or(u64::MAX).max(1);
+    let columns: Vec<String> = match request.key.row.as_slice() {
+        [] => vec![request.key_sql().to_string()],
+        row => row.iter().map(|column| SqliteDialect.quote_ident(&column.name)).collect(),
+    };
+    let known: Vec<String> = columns.iter().map(|c| format!("({c}) IS NOT NULL")).collect();
     let from = format!(
-        "FROM {} {} ({key}) IS NOT NULL",
+        "FROM {} {} {}",
         request.from_sql(&SqliteDialect),
-        if filtered { "AND" } else { "WHERE" },
+        if is_filtered(request) { "AND" } else { "WHERE" },
+        known.join(" AND "),
     );
     let total: i64 = read::prepare(conn, &format!("SELECT count(*) {from}"))?
         .query_row([], |row| row.get(0))
         .map_err(error::step)?;
-    let total = u64::try_from(total).unwrap_or(0);
+    let total = match u64::try_from(total) {
+        Ok(0) | Err(_) => return Ok(Bounds::Empty),
+        Ok(total) => total,
+    };
     // The rows that must come before the n-th point.
     let quota = |n: u64| {
         u64::try_from(u128::from(n) * u128::from(total) / u128::from(pieces)).unwrap_or(total)
     };
-    let mut statement = read::prepare(
-        conn,
-        &format!("SELECT {key}, count(*) {from} GROUP BY {key} ORDER BY {key}"),
-    )?;
+    let key = columns.join(", ");
+    let sql = format!("SELECT count(*), {key} {from} GROUP BY {key} ORDER BY {key}");
+    let mut statement = read::prepare(conn, &sql)?;
     let mut rows = statement.raw_query();
     let (mut points, mut before, mut next) = (Vec::new(), 0_u64, 1_u64);
     while next < pieces
         && let Some(row) = rows.next().map_err(error::step)?
     {
         if before > 0 && before >= quota(next) {
-            points.extend(key_value(row, 0));
+            points.extend(row_key(row, columns.len()));
             while next < pieces && before >= quota(next) {
                 next += 1;
             }
         }
-        let rows: i64 = row.get(1).map_err(error::step)?;
+        let rows: i64 = row.get(0).map_err(error::step)?;
         before += u64::try_from(rows).unwrap_or(0);
     }
-    Ok(points)
+    Ok(Bounds::Points(points))
+}
+
+/// The key in the `columns` columns after the first.
+fn row_key(row: &Row<'_>, columns: usize) -> Option<KeyValue> {
+    if columns == 1 {
+        return key_value(row, 1);
+    }
+    (1..=columns).map(|index| key_value(row, index)).collect::<Option<_>>().map(KeyValue::Row)
 }
 
 /// A stored key, as what spells a literal of the same class.

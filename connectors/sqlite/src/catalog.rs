@@ -1,8 +1,8 @@
 //! What is in a database file: tables, columns, keys, and cheap estimates of size.
 
 use rsqoop_connector::{
-    ColumnInfo, Dialect, Error, ErrorKind, Relation, RelationKind, Result, TableInfo, TableName,
-    fill_conditions,
+    ColumnInfo, Dialect, Error, ErrorKind, Relation, RelationKind, Result, StorageKey, TableInfo,
+    TableName, fill_conditions,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,6 +13,9 @@ use crate::{error, read, types};
 const MAIN: &str = "main";
 /// Above this many tables the share of one of them is not estimated.
 const ESTIMATE_TABLES_MAX: usize = 100;
+/// From this many rows on, reading by a key's own index, which fetches each row from elsewhere in the
+/// file, is so much slower than reading by rowid that the rowid is proposed.
+const SEPARATE_KEY_ROWS: u64 = 500_000;
 
 /// Names of the attached databases.
 pub(crate) fn databases(conn: &Connection) -> Result<Vec<String>> {
@@ -70,6 +73,7 @@ fn describe_query(conn: &Connection, text: &str) -> Result<TableInfo> {
         primary_key: Vec::new(),
         estimated_rows: None,
         estimated_bytes: None,
+        storage_key: None,
     })
 }
 
@@ -118,13 +122,36 @@ fn describe_table(conn: &Connection, name: &TableName) -> Result<TableInfo> {
         without_invented_types(conn, &listed.table, &mut columns)?;
     }
     let (estimated_rows, estimated_bytes) = estimates(conn, &listed, &columns);
+    let storage_key =
+        listed.has_rowid.then(|| storage_key(&columns, key_has_index, estimated_rows));
     Ok(TableInfo {
         kind: if listed.is_view { RelationKind::View } else { RelationKind::Table },
         columns,
         primary_key: key.into_iter().map(|(_, name)| name).collect(),
         estimated_rows,
         estimated_bytes,
+        storage_key: storage_key.flatten(),
     })
+}
+
+/// The name of the rowid, where a column of the user's has not taken all three. It is spelled without
+/// quotes: in quotes a name that is no column's is none at all.
+fn rowid_name(columns: &[&str]) -> Option<&'static str> {
+    ["rowid", "_rowid_", "oid"]
+        .into_iter()
+        .find(|name| !columns.iter().any(|c| c.eq_ignore_ascii_case(name)))
+}
+
+fn storage_key(
+    columns: &[ColumnInfo],
+    key_has_index: bool,
+    rows: Option<u64>,
+) -> Option<StorageKey> {
+    let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+    let expr = rowid_name(&names)?.to_string();
+    let preferred = (key_has_index && rows.is_some_and(|rows| rows >= SEPARATE_KEY_ROWS))
+        .then(|| "the primary key is an index apart from the rows, which lie by rowid".to_string());
+    Some(StorageKey { expr, preferred })
 }
 
 /// For a view's column that has no declared type the pragma says `BLOB`, though it may hold anything.
@@ -201,10 +228,7 @@ fn analyzed_rows(conn: &Connection, schema: &str, table: &str) -> Option<u64> {
 }
 
 fn largest_rowid(conn: &Connection, schema: &str, table: &str, columns: &[&str]) -> Option<u64> {
-    // A column of the user's may have taken one of the rowid's three names.
-    let rowid = ["rowid", "_rowid_", "oid"]
-        .into_iter()
-        .find(|name| !columns.iter().any(|c| c.eq_ignore_ascii_case(name)))?;
+    let rowid = rowid_name(columns)?;
     let table = TableName { schema: Some(schema.to_string()), name: table.to_string() };
     let sql = format!("SELECT max({rowid}) FROM {}", SqliteDialect.quote_table(&table));
     let largest: Option<i64> = conn.query_row(&sql, [], |row| row.get(0)).ok()?;

@@ -8,6 +8,7 @@ use rsqoop_connector::{ConnectTarget, Error, ErrorKind, Location, Result};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error;
+use crate::evidence::{FileId, FileState};
 
 /// URL parameters with a meaning here, and those of the sqlite-jdbc driver that change nothing
 /// about what is read (its `SQLiteConfig.Pragma`).
@@ -94,6 +95,34 @@ impl Config {
     /// The file, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How long a statement waits for a lock.
+    pub(crate) fn busy_timeout(&self) -> Duration {
+        self.busy_timeout
+    }
+
+    /// Whether the user says that nobody writes to the file.
+    pub(crate) fn immutable(&self) -> bool {
+        self.immutable
+    }
+
+    /// A connection that can only read, and which file it reads.
+    pub(crate) fn open_known_reader(&self) -> Result<(Connection, FileId)> {
+        let look = || FileState::of(&self.path).map(|state| state.map(|state| state.id));
+        let before = look()?;
+        let conn = self.open_reader()?;
+        match (before, look()?) {
+            (Some(before), Some(after)) if before == after => Ok((conn, after)),
+            _ => Err(Error::new(
+                ErrorKind::Connect,
+                format!(
+                    "the database file {} was replaced while it was opened",
+                    self.path.display()
+                ),
+            )
+            .transient()),
+        }
     }
 
     /// A connection that can only read.

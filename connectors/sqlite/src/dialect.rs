@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use rsqoop_connector::{ColumnInfo, Dialect, KeyValue};
+use rsqoop_connector::{ColumnInfo, Dialect, KeyValue, row_literal};
 
 use crate::time;
 
@@ -31,6 +31,7 @@ impl Dialect for SqliteDialect {
             KeyValue::Text(text) => text_literal(text.as_bytes()),
             KeyValue::Bytes(bytes) => blob_literal(bytes),
             KeyValue::Sql(sql) => sql.clone(),
+            KeyValue::Row(parts) => row_literal(self, parts),
         }
     }
 

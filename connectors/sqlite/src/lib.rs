@@ -31,11 +31,14 @@
 
 mod bounds;
 mod catalog;
+mod checksum;
 mod config;
 mod decode;
+mod density;
 mod dialect;
 mod error;
 mod evaluate;
+mod evidence;
 mod number;
 mod read;
 mod session;
@@ -67,7 +70,7 @@ impl Connector for Sqlite {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { shared_snapshot: true, sql: true, parallel: true }
+        Capabilities { shared_snapshot: true, rejoin: false, sql: true, parallel: true }
     }
 
     fn check(&self, target: &ConnectTarget) -> Result<Vec<String>> {

@@ -70,7 +70,7 @@ pub(crate) fn write_real(value: f64, out: &mut String) {
 }
 
 /// A decimal type's size.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) precision: u8,
     pub(crate) scale: u8,

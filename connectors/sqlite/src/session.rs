@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rsqoop_connector::{
-    BatchSink, Bounds, BoundsRequest, Dialect, Interrupt, ReadQuery, Relation, Result, ServerInfo,
-    Session, SnapshotId, SnapshotOp, TableInfo, TextSink,
+    BatchSink, Bounds, BoundsRequest, Checksums, Dialect, Interrupt, ReadQuery, Relation, Result,
+    ServerInfo, Session, SharedSnapshot, SnapshotOp, SnapshotRequest, TableInfo, TextSink,
 };
 use rusqlite::Connection;
 
 use crate::config::Config;
 use crate::dialect::SqliteDialect;
+use crate::evidence::FileId;
 use crate::snapshot::{self, Keeper};
-use crate::{bounds, catalog, error, evaluate, read};
+use crate::{bounds, catalog, checksum, error, evaluate, read};
 
 /// Steps of SQLite's virtual machine between two looks at the stop flag: some 100 microseconds.
 const STOP_STEPS: i32 = 10_000;
@@ -22,6 +23,8 @@ const STOP_STEPS: i32 = 10_000;
 pub(crate) struct SqliteSession {
     config: Config,
     reader: Connection,
+    /// The file that `reader` reads.
+    opened: FileId,
     writer: Option<Connection>,
     keeper: Option<Keeper>,
     stop: Arc<Stop>,
@@ -47,9 +50,9 @@ impl fmt::Debug for SqliteSession {
 impl SqliteSession {
     pub(crate) fn open(config: Config) -> Result<Self> {
         let stop = Arc::default();
-        let reader = config.open_reader()?;
+        let (reader, opened) = config.open_known_reader()?;
         watch(&reader, &stop)?;
-        Ok(SqliteSession { config, reader, writer: None, keeper: None, stop })
+        Ok(SqliteSession { config, reader, opened, writer: None, keeper: None, stop })
     }
 
     fn writer(&mut self) -> Result<&Connection> {
@@ -94,14 +97,22 @@ impl Session for SqliteSession {
         bounds::bounds(&self.reader, request)
     }
 
-    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SnapshotId>> {
-        snapshot::snapshot(&self.reader, &self.config, &mut self.keeper, op)
+    fn snapshot_recipe(&mut self, request: &SnapshotRequest) -> Result<String> {
+        snapshot::recipe(&self.reader, &self.config, request.consistency)
+    }
+
+    fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
+        snapshot::snapshot(&self.reader, &self.config, self.opened, &mut self.keeper, op)
     }
 
     fn count(&mut self, query: &ReadQuery) -> Result<Option<u64>> {
         let mut statement = read::prepare(&self.reader, &query.count_sql(&SqliteDialect))?;
         let rows: i64 = statement.query_row([], |row| row.get(0)).map_err(error::step)?;
         Ok(u64::try_from(rows).ok())
+    }
+
+    fn checksum(&mut self, query: &ReadQuery) -> Result<Option<Checksums>> {
+        checksum::checksum(&self.reader, query).map(Some)
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64> {

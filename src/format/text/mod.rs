@@ -25,8 +25,7 @@ use rsqoop_connector::{ColumnKind, Error, ErrorKind, Result};
 use self::cells::Column;
 use self::field::FieldFormatter;
 use self::output::Output;
-use super::codec::compressed;
-use super::{ByteSink, FileWriter, Finished};
+use super::{ByteSink, Cut, FileWriter, Finished};
 use crate::job::TextFormat;
 
 /// A writer of one text file. `kinds` has the source column's kind for every field of `schema`;
@@ -50,7 +49,7 @@ pub(crate) fn text_writer(
         .zip(kinds)
         .map(|(column, kind)| Column::new(column, *kind, options, &formatter))
         .collect::<Result<Vec<_>>>()?;
-    let out = Output::new(compressed(sink, options.codec)?);
+    let out = Output::new(sink, options.codec)?;
     Ok(Box::new(TextWriter { columns, formatter, out, rows: 0 }))
 }
 
@@ -84,6 +83,11 @@ impl FileWriter for TextWriter {
         }
         self.rows += batch.num_rows() as u64;
         Ok(())
+    }
+
+    fn cut(&mut self) -> Result<Option<Cut>> {
+        let bytes = self.out.cut()?;
+        Ok(bytes.map(|bytes| Cut { rows: self.rows, bytes, tail: Vec::new() }))
     }
 
     fn finish(self: Box<Self>) -> Result<Finished> {

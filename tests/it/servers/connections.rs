@@ -20,6 +20,8 @@ fn database(server: Server, test: &str) -> Database {
             let name = &db.name;
             for user in ["app", "tls", "cert"] {
                 db.sql(&format!("GRANT SELECT ON {name}.t TO {user}@'%';"));
+                // What one snapshot for several sessions takes.
+                db.sql(&format!("GRANT LOCK TABLES ON {name}.* TO {user}@'%';"));
             }
         }
         Server::Sqlite => {}

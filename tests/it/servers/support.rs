@@ -15,7 +15,7 @@ const RUN_SECONDS: &str = "120";
 
 /// The four kinds of databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Server {
+pub(crate) enum Server {
     Postgres,
     MariaDb,
     MySql,
@@ -23,12 +23,12 @@ pub(super) enum Server {
 }
 
 impl Server {
-    pub(super) const ALL: [Server; 4] =
+    pub(crate) const ALL: [Server; 4] =
         [Server::Postgres, Server::MariaDb, Server::MySql, Server::Sqlite];
-    pub(super) const NETWORK: [Server; 3] = [Server::Postgres, Server::MariaDb, Server::MySql];
-    pub(super) const MYSQL_FAMILY: [Server; 2] = [Server::MariaDb, Server::MySql];
+    pub(crate) const NETWORK: [Server; 3] = [Server::Postgres, Server::MariaDb, Server::MySql];
+    pub(crate) const MYSQL_FAMILY: [Server; 2] = [Server::MariaDb, Server::MySql];
 
-    pub(super) fn variable(self) -> &'static str {
+    pub(crate) fn variable(self) -> &'static str {
         match self {
             Server::Postgres => "RSQOOP_TEST_PG",
             Server::MariaDb => "RSQOOP_TEST_MARIADB",
@@ -38,7 +38,7 @@ impl Server {
     }
 
     /// The administrator's URL from the environment, in pieces.
-    pub(super) fn address(self) -> Address {
+    pub(crate) fn address(self) -> Address {
         let url = env(self.variable());
         let parse = || {
             let (scheme, rest) = url.split_once("://")?;
@@ -58,41 +58,41 @@ impl Server {
         })
     }
 
-    pub(super) fn socket(self) -> String {
+    pub(crate) fn socket(self) -> String {
         env(&format!("{}_SOCKET", self.variable()))
     }
 
-    pub(super) fn is_mysql_family(self) -> bool {
+    pub(crate) fn is_mysql_family(self) -> bool {
         matches!(self, Server::MariaDb | Server::MySql)
     }
 }
 
 /// Where a server listens and who rules it.
 #[derive(Debug, Clone)]
-pub(super) struct Address {
-    pub(super) scheme: String,
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) host: String,
-    pub(super) port: String,
+pub(crate) struct Address {
+    pub(crate) scheme: String,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) host: String,
+    pub(crate) port: String,
 }
 
 /// A variable of the environment that `tests/servers` makes.
-pub(super) fn env(name: &str) -> String {
+pub(crate) fn env(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run the tests by tests/run, or source what `tests/run servers` prints")
     })
 }
 
 /// A fresh, empty database of one test, and a folder for its files.
-pub(super) struct Database {
-    pub(super) server: Server,
-    pub(super) name: String,
+pub(crate) struct Database {
+    pub(crate) server: Server,
+    pub(crate) name: String,
     dir: TempDir,
 }
 
 impl Database {
-    pub(super) fn new(server: Server, test: &str) -> Database {
+    pub(crate) fn new(server: Server, test: &str) -> Database {
         let dir = TempDir::new().expect("a temporary folder can be made");
         let db = Database { server, name: format!("it_{test}"), dir };
         let name = &db.name;
@@ -116,12 +116,12 @@ impl Database {
 
     /// Runs statements as the administrator and gives what they print: rows in lines, fields
     /// between tabs.
-    pub(super) fn sql(&self, script: &str) -> String {
+    pub(crate) fn sql(&self, script: &str) -> String {
         run_client(self.client(), script)
     }
 
     /// The database's own command line program, reading statements from its standard input.
-    pub(super) fn client(&self) -> Command {
+    pub(crate) fn client(&self) -> Command {
         match self.server {
             Server::Postgres => psql(&self.name),
             Server::MariaDb | Server::MySql => mysql(self.server, &self.name),
@@ -134,17 +134,17 @@ impl Database {
     }
 
     /// The SQLite file.
-    pub(super) fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.path("source.db")
     }
 
     /// A path in this test's folder.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The URL of this database as the administrator, without password.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         if self.server == Server::Sqlite {
             return format!("sqlite:{}", self.file().display());
         }
@@ -153,12 +153,12 @@ impl Database {
     }
 
     /// Imports into `out` of this test's folder.
-    pub(super) fn import(&self, out: &str, args: &[&str]) -> Run {
+    pub(crate) fn import(&self, out: &str, args: &[&str]) -> Run {
         self.import_from(&self.url(), out, args)
     }
 
     /// As [`import`](Self::import), connecting by another URL to the same server.
-    pub(super) fn import_from(&self, url: &str, out: &str, args: &[&str]) -> Run {
+    pub(crate) fn import_from(&self, url: &str, out: &str, args: &[&str]) -> Run {
         let target = self.path(out);
         let text = target.display().to_string();
         let mut all = vec!["import", "--connect", url, "--target-dir", &text, "--progress", "none"];
@@ -169,7 +169,7 @@ impl Database {
     }
 
     /// Runs the program with the administrator's password in its environment.
-    pub(super) fn rsqoop(&self, args: &[&str]) -> Run {
+    pub(crate) fn rsqoop(&self, args: &[&str]) -> Run {
         match self.server {
             Server::Sqlite => rsqoop(args, None),
             server => rsqoop(args, Some(&server.address().password)),
@@ -177,7 +177,7 @@ impl Database {
     }
 
     /// A name as this database quotes it.
-    pub(super) fn quote(&self, name: &str) -> String {
+    pub(crate) fn quote(&self, name: &str) -> String {
         match self.server.is_mysql_family() {
             true => format!("`{}`", name.replace('`', "``")),
             false => format!("\"{}\"", name.replace('"', "\"\"")),
@@ -231,16 +231,16 @@ fn run_client(mut command: Command, script: &str) -> String {
 
 /// One finished run of the program.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) status: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
-    pub(super) target: PathBuf,
+pub(crate) struct Run {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) target: PathBuf,
     command: String,
 }
 
 /// The program, not yet started.
-pub(super) fn program(args: &[&str], password: Option<&str>) -> Command {
+pub(crate) fn program(args: &[&str], password: Option<&str>) -> Command {
     let mut command = Command::new("timeout");
     command.args(["-k", "5", RUN_SECONDS, env!("CARGO_BIN_EXE_rsqoop")]).args(args);
     command.stdin(Stdio::null()).env_remove("RSQOOP_PASSWORD");
@@ -251,7 +251,7 @@ pub(super) fn program(args: &[&str], password: Option<&str>) -> Command {
 }
 
 /// Runs the program. Whatever happens it may not panic, and may not show the password.
-pub(super) fn rsqoop(args: &[&str], password: Option<&str>) -> Run {
+pub(crate) fn rsqoop(args: &[&str], password: Option<&str>) -> Run {
     let output = program(args, password).output().expect("`timeout` of coreutils is there");
     let run = Run::from_output(&output, args, PathBuf::new());
     if let Some(password) = password.filter(|p| p.len() > 3) {
@@ -263,7 +263,7 @@ pub(super) fn rsqoop(args: &[&str], password: Option<&str>) -> Run {
 }
 
 impl Run {
-    pub(super) fn from_output(output: &Output, args: &[&str], target: PathBuf) -> Run {
+    pub(crate) fn from_output(output: &Output, args: &[&str], target: PathBuf) -> Run {
         Run {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -274,19 +274,19 @@ impl Run {
     }
 
     /// The command and what came of it, for messages.
-    pub(super) fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         format!("rsqoop {}\nexit {}\n{}{}", self.command, self.status, self.stdout, self.stderr)
     }
 
     #[track_caller]
-    pub(super) fn ok(self) -> Run {
+    pub(crate) fn ok(self) -> Run {
         assert_eq!(self.status, 0, "{}", self.story());
         self
     }
 
     /// Failed with a status and a message that holds all of `words`; nothing was published.
     #[track_caller]
-    pub(super) fn refused(self, status: i32, words: &[&str]) -> Run {
+    pub(crate) fn refused(self, status: i32, words: &[&str]) -> Run {
         assert_eq!(self.status, status, "{}", self.story());
         for word in words {
             assert!(self.stderr.contains(word), "{word:?} is missing:\n{}", self.story());
@@ -300,7 +300,7 @@ impl Run {
 
     /// As [`refused`](Self::refused), with whatever status but success.
     #[track_caller]
-    pub(super) fn refused_any(self, words: &[&str]) -> Run {
+    pub(crate) fn refused_any(self, words: &[&str]) -> Run {
         let status = self.status;
         assert!([1, 2, 3].contains(&status), "{}", self.story());
         self.refused(status, words)
@@ -308,7 +308,7 @@ impl Run {
 
     /// Records by Sqoop's closing line.
     #[track_caller]
-    pub(super) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         let find = || {
             let (_, rest) = self.stderr.split_once("Retrieved ")?;
             rest.split_once(" records.")?.0.parse().ok()
@@ -318,23 +318,18 @@ impl Run {
 
     /// The Parquet files as the independent reader sees them.
     #[track_caller]
-    pub(super) fn read(&self) -> Files {
+    pub(crate) fn read(&self) -> Files {
         let answer = ask(&json!({"op": "read", "dir": self.target}));
         Files::from_answer(&answer)
     }
 
     #[track_caller]
-    pub(super) fn digest(&self) -> Digest {
-        let answer = ask(&json!({"op": "digest", "dir": self.target}));
-        Digest {
-            files: number(&answer["files"]),
-            rows: number(&answer["rows"]),
-            digest: text(&answer["digest"]),
-        }
+    pub(crate) fn digest(&self) -> Digest {
+        digest(&self.target)
     }
 
     /// All text files, one after the other.
-    pub(super) fn text(&self) -> Vec<u8> {
+    pub(crate) fn text(&self) -> Vec<u8> {
         part_files(&self.target)
             .into_iter()
             .flat_map(|p| fs::read(p).expect("the file can be read"))
@@ -343,7 +338,7 @@ impl Run {
 }
 
 /// The part files of a dataset in order.
-pub(super) fn part_files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn part_files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir)
         .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
         .map(|entry| entry.expect("an entry").path())
@@ -353,29 +348,40 @@ pub(super) fn part_files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Counts and hashes the Parquet files of a directory.
+#[track_caller]
+pub(crate) fn digest(dir: &Path) -> Digest {
+    let answer = ask(&json!({"op": "digest", "dir": dir}));
+    Digest {
+        files: number(&answer["files"]),
+        rows: number(&answer["rows"]),
+        digest: text(&answer["digest"]),
+    }
+}
+
 /// What a dataset holds: counted and hashed, rows in any order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Digest {
-    pub(super) files: usize,
-    pub(super) rows: usize,
-    pub(super) digest: String,
+pub(crate) struct Digest {
+    pub(crate) files: usize,
+    pub(crate) rows: usize,
+    pub(crate) digest: String,
 }
 
 /// A Parquet dataset by the independent reader.
 #[derive(Debug)]
-pub(super) struct Files {
-    pub(super) files: usize,
-    pub(super) columns: Vec<FileColumn>,
-    pub(super) rows: Vec<Vec<Option<String>>>,
+pub(crate) struct Files {
+    pub(crate) files: usize,
+    pub(crate) columns: Vec<FileColumn>,
+    pub(crate) rows: Vec<Vec<Option<String>>>,
 }
 
 #[derive(Debug)]
-pub(super) struct FileColumn {
-    pub(super) name: String,
+pub(crate) struct FileColumn {
+    pub(crate) name: String,
     /// Parquet's physical and logical type.
-    pub(super) parquet: String,
-    pub(super) required: bool,
-    pub(super) native: String,
+    pub(crate) parquet: String,
+    pub(crate) required: bool,
+    pub(crate) native: String,
 }
 
 impl Files {
@@ -395,24 +401,24 @@ impl Files {
         }
     }
 
-    pub(super) fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.columns.iter().map(|c| c.name.as_str()).collect()
     }
 
     /// Rows in the order of their first column's text.
-    pub(super) fn sorted(mut self) -> Vec<Vec<Option<String>>> {
+    pub(crate) fn sorted(mut self) -> Vec<Vec<Option<String>>> {
         self.rows.sort();
         self.rows
     }
 
     /// All values of a column, NULL as `NULL`.
-    pub(super) fn column(&self, name: &str) -> Vec<String> {
+    pub(crate) fn column(&self, name: &str) -> Vec<String> {
         let index = self.columns.iter().position(|c| c.name == name).expect("the column exists");
         self.rows.iter().map(|r| r[index].clone().unwrap_or_else(|| "NULL".into())).collect()
     }
 
     /// Parquet's type of a column.
-    pub(super) fn type_of(&self, name: &str) -> &str {
+    pub(crate) fn type_of(&self, name: &str) -> &str {
         let column = self.columns.iter().find(|c| c.name == name).expect("the column exists");
         &column.parquet
     }
@@ -435,7 +441,7 @@ fn texts(value: &Value) -> Vec<Vec<Option<String>>> {
 }
 
 /// Rows of a DuckDB query, over files and with DuckDB's own readers.
-pub(super) fn duckdb(sql: &str) -> Vec<Vec<Option<String>>> {
+pub(crate) fn duckdb(sql: &str) -> Vec<Vec<Option<String>>> {
     texts(&ask(&json!({"op": "query", "sql": sql}))["rows"])
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::tables::{BIG, WRITES};
 use super::tools::{Each, expected, must_fail, query, read_table, relation, same_rows};
 use super::{Check, Checked, Done, Failure, Suite, ensure};
-use crate::{ErrorKind, ReadQuery, Relation, Session, SnapshotOp, TableName};
+use crate::{
+    Consistency, ErrorKind, ReadQuery, Relation, Session, SnapshotOp, SnapshotRequest, TableName,
+};
 
 pub(super) const CHECKS: &[Check] = &[
     ("an interrupt between batches ends the read as cancelled", interrupt_between_batches),
@@ -95,19 +97,23 @@ fn interrupt_silent_statement(suite: &Suite<'_>) -> Checked {
 }
 
 fn snapshot(suite: &Suite<'_>) -> Checked {
-    let tables = vec![TableName::new(WRITES)];
+    let request =
+        SnapshotRequest { relations: vec![relation(WRITES)], consistency: Consistency::Snapshot };
     let mut keeper = suite.session()?;
-    let shared = keeper.snapshot(&SnapshotOp::Share(tables))?;
+    let shared = keeper.snapshot(&SnapshotOp::Share(request.clone()));
     if !suite.connector.capabilities().shared_snapshot {
-        ensure!(shared.is_none(), "it gave a snapshot although it says it has none");
+        must_fail(shared, &[ErrorKind::Unsupported], "a snapshot where there is none")?;
+        let nothing = SnapshotRequest { consistency: Consistency::None, ..request };
+        let shared = suite.session()?.snapshot(&SnapshotOp::Share(nothing))?;
+        ensure!(shared.is_none(), "it gave a snapshot that nobody asked for");
         return Ok(Done::NotApplicable("the connector has no shared snapshot"));
     }
-    let Some(id) = shared else {
+    let Some(shared) = shared? else {
         return Err(Failure("it gave no snapshot although it says it has them".to_string()));
     };
     let mut readers = [suite.session()?, suite.session()?];
     for reader in &mut readers {
-        reader.snapshot(&SnapshotOp::Join(id.clone()))?;
+        reader.snapshot(&SnapshotOp::Join(shared.id.clone()))?;
     }
     keeper.snapshot(&SnapshotOp::Release)?;
     let want = expected(suite, WRITES)?;
@@ -127,6 +133,12 @@ fn snapshot(suite: &Suite<'_>) -> Checked {
         let got = read_table(&mut **reader, WRITES)?;
         same_rows(got, want.clone(), &format!("joined session {index}"))?;
     }
+    if suite.connector.capabilities().rejoin {
+        let mut late = suite.session()?;
+        late.snapshot(&SnapshotOp::Join(shared.id.clone()))?;
+        same_rows(read_table(&mut *late, WRITES)?, want.clone(), "a session that joined late")?;
+    }
+    keeper.snapshot(&SnapshotOp::Check)?;
     if written {
         let got = read_table(&mut *suite.session()?, WRITES)?.len();
         ensure!(got == want.len() + 1, "a session without snapshot sees {got} rows");

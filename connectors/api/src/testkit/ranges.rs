@@ -34,6 +34,7 @@ pub(super) fn bounds(
         pieces,
         boundary_query: None,
         estimated_rows: None,
+        extent: false,
     })?)
 }
 

@@ -95,6 +95,7 @@ fn filter(suite: &Suite<'_>) -> Checked {
         pieces: 4,
         boundary_query: None,
         estimated_rows: None,
+        extent: false,
     };
     let bounds = session.bounds(&request)?;
     let want = Bounds::Range { min: KeyValue::Integer(1), max: KeyValue::Integer(2) };
@@ -185,6 +186,7 @@ fn boundary_query(suite: &Suite<'_>) -> Checked {
             pieces: 4,
             boundary_query: Some(text.to_string()),
             estimated_rows: None,
+            extent: false,
         })
     };
     let bounds = ask("SELECT 10, 20")?;
@@ -203,7 +205,7 @@ fn expression_key(suite: &Suite<'_>) -> Checked {
     let relation = relation(KEYS);
     let info = session.describe(&relation)?;
     let column = session.dialect().quote_ident("nint");
-    let key = SplitKey { expr: format!("{column} * 2 + 1"), column: None };
+    let key = SplitKey::new(format!("{column} * 2 + 1"), None);
     let bounds = ranges::bounds(&mut *session, &relation, &key, 3)?;
     let mut got = Vec::new();
     for range in ranges::cut(&bounds, &key, 3)? {

@@ -62,7 +62,7 @@ pub(super) fn column(info: &TableInfo, name: &str) -> Result<ColumnInfo, Failure
 
 /// A plain column as split key.
 pub(super) fn split_key(session: &dyn Session, column: &ColumnInfo) -> SplitKey {
-    SplitKey { expr: session.dialect().quote_ident(&column.name), column: Some(column.clone()) }
+    SplitKey::new(session.dialect().quote_ident(&column.name), Some(column.clone()))
 }
 
 /// Describes a table and reads it whole.

@@ -16,7 +16,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use super::column::ColumnDef;
 use super::packet::{Cell, Cursor, Done, ServerError};
 use super::reader::{Fault, PacketReader};
-use super::socket::{Closer, Endpoint, Socket};
+use super::socket::{Closer, Endpoint, Pulse, Socket};
 use super::{MAX_PACKET, auth};
 use crate::{decode, error};
 
@@ -168,8 +168,9 @@ impl Conn {
         }
     }
 
-    /// The session is set up: from now on only the server's silence is limited.
-    pub(crate) fn limit_silence(&mut self, limit: Duration) -> Result<(), Fault> {
+    /// The session is set up: from now on only the server's silence is limited, and that anew
+    /// after each beat of the pulse.
+    pub(crate) fn limit_silence(&mut self, limit: Duration) -> Result<Pulse, Fault> {
         let limited = self.stream.socket().and_then(|s| s.limit_silence(limit));
         limited.map_err(Fault::from)
     }

@@ -17,7 +17,7 @@ pub(crate) use column::{ColumnDef, Ext};
 pub(crate) use conn::{Conn, LoginParams, Next, RowSet, read_file};
 pub(crate) use packet::{Cell, Cursor, ServerError};
 pub(crate) use reader::Fault;
-pub(crate) use socket::{Closer, Endpoint};
+pub(crate) use socket::{Closer, Endpoint, Pulse};
 pub(crate) use tls::client_config;
 
 /// Bytes of the largest packet that is not continued by another one.

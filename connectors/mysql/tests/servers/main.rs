@@ -4,9 +4,12 @@
 //! `RSQOOP_TEST_CERTS` the directory of the MariaDB server's certificates. Without them the tests
 //! fail: a test that does not run proves nothing.
 
+mod checksum;
 mod common;
 mod login;
+mod points;
 mod read;
 mod snapshot;
 mod split;
 mod types;
+mod watch;

@@ -67,7 +67,7 @@ fn batches_keep_their_limits() {
         assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1_000_000);
         assert!(rows.len() > 10);
         q.range = KeyRange::Between {
-            key: rsqoop_connector::SplitKey { expr: "1".to_string(), column: None },
+            key: rsqoop_connector::SplitKey::new("1".to_string(), None),
             lower: Some(rsqoop_connector::KeyValue::Integer(2)),
             upper: None,
             upper_inclusive: false,

@@ -10,10 +10,11 @@ fn request(session: &Open, relation: Relation, key: &str, pieces: usize) -> Boun
     BoundsRequest {
         relation,
         filter: None,
-        key: SplitKey { expr: session.dialect().quote_ident(key), column: None },
+        key: SplitKey::new(session.dialect().quote_ident(key), None),
         pieces,
         boundary_query: None,
         estimated_rows: None,
+        extent: false,
     }
 }
 

@@ -12,10 +12,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_schema::Schema;
 use rsqoop_connector::{
-    BatchSink, ConnectTarget, Connector, KeyRange, Location, ReadColumn, ReadQuery, Relation,
-    Result, Session, TableInfo, TableName, TextColumn, TextSink,
+    BatchSink, Bounds, BoundsRequest, ConnectTarget, Connector, Consistency, KeyRange, KeyValue,
+    Location, ReadColumn, ReadQuery, Relation, Result, Session, SharedSnapshot, SnapshotOp,
+    SnapshotRequest, SplitKey, TableInfo, TableName, TextColumn, TextSink,
 };
 use rsqoop_postgres::Postgres;
 
@@ -124,6 +127,112 @@ pub(crate) fn read_one(
 
 pub(crate) fn rows(batches: &[RecordBatch]) -> usize {
     batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+/// The second line of a statement's text result: its first row.
+pub(crate) fn ask(session: &mut dyn Session, sql: &str) -> String {
+    let mut lines = Lines::default();
+    session.evaluate(sql, &mut lines).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    lines.0[1].strip_prefix("row ").unwrap_or_else(|| panic!("{sql}: no row")).to_string()
+}
+
+/// All rows of a statement's text result.
+pub(crate) fn ask_all(session: &mut dyn Session, sql: &str) -> Vec<String> {
+    let mut lines = Lines::default();
+    session.evaluate(sql, &mut lines).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    lines.0.iter().filter_map(|l| l.strip_prefix("row ")).map(str::to_string).collect()
+}
+
+/// Makes a session the keeper of a snapshot of what is named.
+pub(crate) fn share(
+    keeper: &mut dyn Session,
+    relations: &[Relation],
+    consistency: Consistency,
+) -> Result<Option<SharedSnapshot>> {
+    let request = SnapshotRequest { relations: relations.to_vec(), consistency };
+    keeper.snapshot(&SnapshotOp::Share(request))
+}
+
+/// A session of the superuser that has joined a snapshot, with a schema as default.
+pub(crate) fn joined(schema: &str, shared: &SharedSnapshot) -> Box<dyn Session> {
+    let mut reader = session();
+    run(&mut *reader, &[&format!("SET search_path = {schema}")]);
+    reader.snapshot(&SnapshotOp::Join(shared.id.clone())).unwrap_or_else(|e| panic!("{e:?}"));
+    reader
+}
+
+/// A question about a key without filter.
+pub(crate) fn bounds_request(relation: &Relation, key: SplitKey, pieces: usize) -> BoundsRequest {
+    BoundsRequest {
+        relation: relation.clone(),
+        filter: None,
+        key,
+        pieces,
+        boundary_query: None,
+        estimated_rows: None,
+        extent: false,
+    }
+}
+
+/// The points of a key; panics for any other answer.
+pub(crate) fn points(session: &mut dyn Session, request: &BoundsRequest) -> Vec<KeyValue> {
+    match session.bounds(request).unwrap_or_else(|e| panic!("{e:?}")) {
+        Bounds::Points(points) => points,
+        other => panic!("{}: no points but {other:?}", request.key.expr),
+    }
+}
+
+/// The ranges between points, the first and the last one open.
+pub(crate) fn ranges(key: &SplitKey, points: &[KeyValue]) -> Vec<KeyRange> {
+    (0..=points.len())
+        .map(|n| KeyRange::Between {
+            key: key.clone(),
+            lower: n.checked_sub(1).map(|n| points[n].clone()),
+            upper: points.get(n).cloned(),
+            upper_inclusive: false,
+        })
+        .collect()
+}
+
+/// The values of the first column, a bigint, in a range.
+pub(crate) fn ids(
+    session: &mut dyn Session,
+    relation: &Relation,
+    filter: Option<&str>,
+    range: KeyRange,
+) -> Vec<i64> {
+    let mut info = session.describe(relation).unwrap_or_else(|e| panic!("{e:?}"));
+    info.columns.truncate(1);
+    let mut read = query(relation, &info, false);
+    read.range = range;
+    read.whole = false;
+    read.filter = filter.map(str::to_string);
+    read_all(session, &read)
+        .iter()
+        .flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec())
+        .collect()
+}
+
+/// Reads every range; the rows must be the whole, once. Answers how many each holds.
+pub(crate) fn whole_once(
+    session: &mut dyn Session,
+    relation: &Relation,
+    filter: Option<&str>,
+    key: &SplitKey,
+    points: &[KeyValue],
+) -> Vec<usize> {
+    let mut whole = ids(session, relation, filter, KeyRange::All);
+    let mut sizes = Vec::new();
+    let mut seen = Vec::new();
+    for range in ranges(key, points) {
+        let part = ids(session, relation, filter, range);
+        sizes.push(part.len());
+        seen.extend(part);
+    }
+    whole.sort_unstable();
+    seen.sort_unstable();
+    assert!(whole == seen, "{}: {} rows of {}", key.expr, seen.len(), whole.len());
+    sizes
 }
 
 /// Collects text results as lines.

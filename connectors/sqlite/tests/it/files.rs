@@ -2,10 +2,15 @@
 
 use crate::common::{Db, query, read, table_relation, target};
 use rsqoop_connector::{
-    Bounds, BoundsRequest, ColumnKind, Connector, ErrorKind, KeyValue, Relation, RelationKind,
-    SnapshotOp, SplitKey, TableName,
+    Bounds, BoundsRequest, ColumnKind, Connector, Consistency, ErrorKind, KeyValue, Relation,
+    RelationKind, SnapshotOp, SnapshotRequest, SplitKey, TableName,
 };
 use rsqoop_sqlite::Sqlite;
+
+/// A snapshot of whatever is in the file.
+fn request() -> SnapshotRequest {
+    SnapshotRequest { relations: Vec::new(), consistency: Consistency::Snapshot }
+}
 
 #[test]
 fn what_is_no_database_file_is_said_and_never_created() {
@@ -188,10 +193,10 @@ fn bounds_follow_the_stored_classes_and_the_collation() {
     let mut session = db.session();
     let info = session.describe(&relation).unwrap();
     let mut ask = |column: usize| {
-        let key = SplitKey {
-            expr: session.dialect().quote_ident(&info.columns[column].name),
-            column: Some(info.columns[column].clone()),
-        };
+        let key = SplitKey::new(
+            session.dialect().quote_ident(&info.columns[column].name),
+            Some(info.columns[column].clone()),
+        );
         session
             .bounds(&BoundsRequest {
                 relation: relation.clone(),
@@ -200,6 +205,7 @@ fn bounds_follow_the_stored_classes_and_the_collation() {
                 pieces: 50,
                 boundary_query: None,
                 estimated_rows: None,
+                extent: false,
             })
             .unwrap()
     };
@@ -223,7 +229,7 @@ fn a_commit_while_sessions_join_is_noticed_in_wal_mode() {
     let db = Db::new("PRAGMA journal_mode = wal; CREATE TABLE t (a); INSERT INTO t VALUES (1)");
     for commit in [false, true] {
         let (mut keeper, mut reader) = (db.session(), db.session());
-        let id = keeper.snapshot(&SnapshotOp::Share(vec![])).unwrap().unwrap();
+        let id = keeper.snapshot(&SnapshotOp::Share(request())).unwrap().unwrap().id;
         if commit {
             db.conn.execute("INSERT INTO t VALUES (2)", []).unwrap();
         }
@@ -239,7 +245,7 @@ fn a_commit_while_sessions_join_is_noticed_in_wal_mode() {
 fn a_writer_that_waits_does_not_disturb_the_snapshot() {
     let db = Db::new("CREATE TABLE t (a); INSERT INTO t VALUES (1)");
     let (mut keeper, mut reader) = (db.session(), db.session());
-    let id = keeper.snapshot(&SnapshotOp::Share(vec![])).unwrap().unwrap();
+    let id = keeper.snapshot(&SnapshotOp::Share(request())).unwrap().unwrap().id;
     reader.snapshot(&SnapshotOp::Join(id)).unwrap();
     db.conn.busy_timeout(std::time::Duration::ZERO).unwrap();
     assert!(db.conn.execute("INSERT INTO t VALUES (2)", []).is_err(), "readers keep it out");

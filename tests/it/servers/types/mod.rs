@@ -133,6 +133,9 @@ const TEXT_FLAGS: [&str; 8] = [
     "\\N",
 ];
 
+/// Every type has a checksum by the server's own SQL.
+const VERIFIED: [&str; 3] = ["--verify", "checksum", "--require-verified"];
+
 /// Compares the text files byte for byte, one worker, rows in the order of their ids.
 #[track_caller]
 fn check_text(run: &Run, columns: &[Column], rows: usize) {
@@ -198,9 +201,10 @@ fn records(text: &str) -> Vec<Vec<String>> {
 fn check(server: Server, test: &str, setup: &str, columns: &[Column], table_options: &str) {
     let db = Database::new(server, test);
     let rows = create(&db, setup, columns, table_options);
-    let parquet = ["--table", "all_types", "--as-parquetfile"];
+    let parquet = [&["--table", "all_types", "--as-parquetfile"], &VERIFIED[..]].concat();
     check_parquet(&db.import("parquet", &parquet).ok(), columns, rows);
     let mut text = vec!["--table", "all_types", "--as-textfile", "-m", "1"];
+    text.extend_from_slice(&VERIFIED);
     text.extend_from_slice(&TEXT_FLAGS);
     check_text(&db.import("text", &text).ok(), columns, rows);
 }

@@ -1,8 +1,12 @@
 //! The extent of a split key, and points between its values where rsqoop cannot compute them.
 //!
-//! Everything is asked from the server in its own order. Points are found by stepping through the
-//! index: the key that lies one step after the last point, and so on, which reads the index once in
-//! total. A query of the user's is not repeated per step but cut by one window function.
+//! Everything is asked from the server in its own order. Points of numbers and dates come from the
+//! server's estimates (`dives`), where an index begins with the key. Others are found by stepping
+//! through the index: the key that lies one step after the last point, and so on, which reads the
+//! index once in total. A query of the user's is not repeated per step but cut by one window function.
+
+mod dives;
+mod rows;
 
 use rsqoop_connector::{
     Bounds, BoundsRequest, Dialect, Error, ErrorKind, KeyValue, Relation, Result,
@@ -21,7 +25,10 @@ const PARSE_ERROR: u16 = 1064;
 /// Answers a request.
 pub(crate) fn bounds(conn: &mut Conn, request: &BoundsRequest) -> Result<Bounds> {
     let from = request.from_sql(&MySqlDialect);
-    let key = Key::find(conn, request, &from)?;
+    if !request.key.row.is_empty() {
+        return rows::bounds(conn, request, &from);
+    }
+    let key = Key::of(conn, request.key_sql().to_string(), &from)?;
     let ends = match &request.boundary_query {
         Some(sql) => boundary(conn, sql, &key)?,
         None if key.has_range() => min_max(conn, &from, &key)?,
@@ -29,7 +36,10 @@ pub(crate) fn bounds(conn: &mut Conn, request: &BoundsRequest) -> Result<Bounds>
     };
     match ends {
         Ends::None => Ok(Bounds::Empty),
-        Ends::Range(min, max) => Ok(Bounds::Range { min, max }),
+        Ends::Range(min, max) => {
+            let points = by_estimates(conn, request, &key, &min, &max)?;
+            Ok(points.map_or(Bounds::Range { min, max }, Bounds::Points))
+        }
         Ends::Points(min, max) => {
             let inner = points(conn, request, &key, &from, Some((&min, &max)))?.unwrap_or_default();
             let mut list = vec![min];
@@ -57,6 +67,7 @@ enum Ends {
 }
 
 /// The key and how its values are asked for.
+#[derive(Debug)]
 struct Key {
     /// As in the ranges that the engine makes.
     expr: String,
@@ -68,8 +79,7 @@ struct Key {
 }
 
 impl Key {
-    fn find(conn: &mut Conn, request: &BoundsRequest, from: &str) -> Result<Key> {
-        let expr = request.key_sql().to_string();
+    fn of(conn: &mut Conn, expr: String, from: &str) -> Result<Key> {
         let columns = prepared_columns(conn, &format!("SELECT {expr} FROM {from} LIMIT 0"))?;
         let [def] = columns.as_slice() else {
             return Err(Error::new(ErrorKind::Usage, "the split key must be one column")
@@ -91,6 +101,11 @@ impl Key {
             _ => expr.clone(),
         };
         Ok(Key { expr, value, class, def: def.clone() })
+    }
+
+    /// Digits after the point of a decimal.
+    fn scale(&self) -> u8 {
+        self.def.decimals
     }
 
     fn has_range(&self) -> bool {
@@ -174,6 +189,47 @@ fn with_condition(request: &BoundsRequest, from: &str, condition: &str) -> Strin
         (Relation::Table(_), Some(_)) => format!("{from} AND {condition}"),
         _ => format!("{from} WHERE {condition}"),
     }
+}
+
+/// Points by the server's estimates, for a plain column of a table that an index begins with.
+fn by_estimates(
+    conn: &mut Conn,
+    request: &BoundsRequest,
+    key: &Key,
+    min: &KeyValue,
+    max: &KeyValue,
+) -> Result<Option<Vec<KeyValue>>> {
+    let Relation::Table(table) = &request.relation else { return Ok(None) };
+    let hand_made = request.extent || request.boundary_query.is_some();
+    if hand_made || request.pieces < 2 || !dives::can_dive(key) {
+        return Ok(None);
+    }
+    let (Some(lo), Some(hi)) = (dives::number(min), dives::number(max)) else { return Ok(None) };
+    let column = match &request.key.column {
+        Some(column) => Some(column.name.clone()),
+        None => dives::plain_column(&key.expr),
+    };
+    let (Some(column), true) = (column, hi - lo >= request.pieces as i128) else {
+        return Ok(None);
+    };
+    let Some(index) = dives::index(conn, table, &[&column])? else { return Ok(None) };
+    let diver = dives::Diver { table, index: &index, key, prefix: String::new(), kind: min };
+    let mut budget = dives::Budget::new(request.pieces);
+    let Some(pieces) =
+        diver.refine(conn, (lo, dives::end(min, lo, hi)), request.pieces, &mut budget)
+    else {
+        return Ok(None);
+    };
+    let rows: u64 = pieces.iter().map(|p| p.rows).sum();
+    // With so few rows the estimates say nothing, and it does not matter.
+    if rows < 4 * request.pieces as u64 {
+        return Ok(None);
+    }
+    let points: Vec<KeyValue> = dives::borders(&pieces, request.pieces)
+        .into_iter()
+        .filter_map(|(_, n)| dives::value(min, n))
+        .collect();
+    Ok((!points.is_empty()).then_some(points))
 }
 
 fn min_max(conn: &mut Conn, from: &str, key: &Key) -> Result<Ends> {
