@@ -16,7 +16,7 @@ use crate::store::write_error;
 #[derive(Debug)]
 pub(crate) struct Claim {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 /// A claim file that its last owner unlinks may be opened by the next just before: it looks again
@@ -34,7 +34,7 @@ impl Claim {
         run_id: &str,
     ) -> Result<(Claim, Option<String>)> {
         for _ in 0..ATTEMPTS {
-            let mut file = OpenOptions::new()
+            let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(true)
@@ -55,11 +55,14 @@ impl Claim {
             let dead =
                 fs::read_to_string(path).ok().and_then(|t| t.lines().next().map(str::to_string));
             let owner = format!("run {run_id}, process {}\n", std::process::id());
-            file.set_len(0)
-                .and_then(|()| file.rewind())
-                .and_then(|()| file.write_all(owner.as_bytes()))
+            // From here on whatever fails takes the file away.
+            let mut claim = Claim { path: path.to_path_buf(), file };
+            claim
+                .file
+                .set_len(0)
+                .and_then(|()| claim.file.rewind())
+                .and_then(|()| claim.file.write_all(owner.as_bytes()))
                 .map_err(|e| write_error(e).context("file", path.display().to_string()))?;
-            let claim = Claim { path: path.to_path_buf(), _file: file };
             return Ok((claim, dead.filter(|d| !d.is_empty())));
         }
         Err(held(path, target))

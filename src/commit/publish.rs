@@ -48,8 +48,8 @@ pub(crate) fn steps(existing: Existing, target_exists: bool) -> Vec<Step> {
                 Step::LinkOld,
                 Step::SyncStaging,
                 Step::Exchange,
-                Step::KeepStrays,
                 Step::SyncParent,
+                Step::KeepStrays,
                 Step::RemoveOld,
             ]
         }
@@ -64,7 +64,11 @@ pub(crate) fn steps(existing: Existing, target_exists: bool) -> Vec<Step> {
 pub(crate) fn publish(staging: &mut Staging, existing: Existing) -> Result<()> {
     let target_exists = fs::symlink_metadata(&staging.target).is_ok();
     for step in steps(existing, target_exists) {
-        apply(staging, step)?;
+        let applied = apply(staging, step);
+        if applied.is_err() && step == Step::SyncParent {
+            return applied.map_err(|error| take_back(staging, target_exists, error));
+        }
+        applied?;
     }
     Ok(())
 }
@@ -115,6 +119,27 @@ fn apply(staging: &mut Staging, step: Step) -> Result<()> {
             let _ = fs::remove_dir_all(&dir);
             Ok(())
         }
+    }
+}
+
+/// Undoes the rename that could not be made durable, so that the target is what it was.
+fn take_back(staging: &mut Staging, existed: bool, error: Error) -> Error {
+    let (dir, target) = (staging.dir.clone(), staging.target.clone());
+    let undone = match existed {
+        true => local::exchange(&dir, &target).and_then(|swapped| match swapped {
+            true => Ok(()),
+            false => swap_by_renames(&dir, &target),
+        }),
+        false => local::rename_create_only(&target, &dir),
+    };
+    match undone {
+        Ok(()) => {
+            staging.published = false;
+            error
+        }
+        Err(_) => error.replace_hint(
+            "the new data is in place and complete, but the system could not make its name durable: look at the disk",
+        ),
     }
 }
 

@@ -77,6 +77,12 @@ pub(crate) fn check_target(target: &Path, existing: Existing) -> Result<()> {
     check_parent(target)
 }
 
+/// Removes the claim of a run that died after it had published, where no later run will take it over.
+pub(crate) fn forget_dead_claim(target: &Path) {
+    let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_path_buf());
+    super::claim::remove_dead(&parent_of(&target).join(claim_name(&target)));
+}
+
 /// The nearest existing ancestor must be a directory in which entries can be made.
 fn check_parent(target: &Path) -> Result<()> {
     let mut dir = parent_of(target);
@@ -125,6 +131,10 @@ fn hidden_prefix(target: &Path) -> String {
     format!("{HIDDEN}{short}-{hash:08x}")
 }
 
+fn claim_name(target: &Path) -> String {
+    format!("{}.claim", hidden_prefix(target))
+}
+
 impl Staging {
     /// Claims the target and looks for what dead runs left beside it. Makes no directory yet.
     ///
@@ -138,7 +148,7 @@ impl Staging {
         let parent = parent_of(&target);
         let created_parents = local::create_parents(&target)?;
         let prefix = hidden_prefix(&target);
-        let (claim, dead) = Claim::take(&parent.join(format!("{prefix}.claim")), &target, run_id)?;
+        let (claim, dead) = Claim::take(&parent.join(claim_name(&target)), &target, run_id)?;
         // Looked at again under the claim: another run may just have published here.
         check_target(&target, existing)?;
         put_back(&parent, &prefix, &target);
@@ -262,8 +272,7 @@ impl Drop for Staging {
         for parent in self.created_parents.iter().rev() {
             // Only empty ones go. The claim file inside the innermost one goes first.
             if parent == &parent_of(&self.target) {
-                let _ =
-                    fs::remove_file(parent.join(format!("{}.claim", hidden_prefix(&self.target))));
+                let _ = fs::remove_file(parent.join(claim_name(&self.target)));
             }
             let _ = fs::remove_dir(parent);
         }

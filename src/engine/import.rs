@@ -11,7 +11,7 @@ use super::readers::{self, Readers};
 use super::{Engine, audit, warn_of_changes};
 use crate::commit::leftover::Leftover;
 use crate::commit::manifest::Manifest;
-use crate::commit::staging::{Staging, check_target};
+use crate::commit::staging::{Staging, check_target, forget_dead_claim};
 use crate::commit::state::{NewRun, Piece, RunReceipt, RunRecord};
 use crate::commit::{dataset, publish};
 use crate::job::{JobSpec, Resume, Verify};
@@ -49,7 +49,7 @@ impl Import<'_> {
     pub(super) fn run(&mut self) -> Result<()> {
         let (job, control) = (self.job, self.control);
         job.validate()?;
-        check_target(&job.target, job.existing)?;
+        check_target(&job.target, job.existing).inspect_err(|_| forget_dead_claim(&job.target))?;
         let earlier = dataset::earlier_manifest(job, &job.target)?;
         control.limit(Throttle::new(job.max_rows_per_second, job.max_bytes_per_second));
         let mut keeper = self.engine.connect(&job.source, control)?;

@@ -25,6 +25,9 @@ use crate::plan::{OutputColumn, Prepared};
 /// The pause before the first new connection after one broke; doubled for each further one.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
+/// A connection that held so long was a good one: the next that breaks is the first again.
+const RETRY_MEMORY: Duration = Duration::from_secs(60);
+
 pub(super) struct Worker<'a> {
     index: usize,
     shared: &'a Shared<'a>,
@@ -112,7 +115,7 @@ impl<'a> Worker<'a> {
     fn read(&self, session: Box<dyn Session>, mut sink: QueueSink) -> Result<Read> {
         let mut session = Some(session);
         let mut done = Read::default();
-        let mut retries = 0;
+        let (mut retries, mut opened) = (0, Instant::now());
         while let Some(mut open) = session.take() {
             let Some(run) = self.take(&mut done)? else {
                 done.session = Some(open);
@@ -121,7 +124,6 @@ impl<'a> Worker<'a> {
             session = match self.read_run(&run, &mut *open, &mut sink) {
                 Ok(()) => {
                     done.splits += 1;
-                    retries = 0;
                     self.shared.regions.done(Vec::new());
                     Some(open)
                 }
@@ -129,7 +131,14 @@ impl<'a> Worker<'a> {
                     // Closed before another one is opened.
                     drop(open);
                     self.forget(run, &mut sink)?;
-                    self.replace_session(error, &mut retries)?
+                    // Not a statement that went well, but time without trouble: what was read may
+                    // have been lost again, and would be for ever.
+                    if opened.elapsed() >= RETRY_MEMORY {
+                        retries = 0;
+                    }
+                    let replaced = self.replace_session(error, &mut retries)?;
+                    opened = Instant::now();
+                    replaced
                 }
                 Err(error) => return Err(error),
             };

@@ -6,6 +6,12 @@
 //! | `cli` | help texts, error messages, exit statuses: what a person at the command line sees |
 //! | `secrets` | that a password shows up nowhere |
 //! | `publish` | what happens to the target directory: refuse, append, replace, races, names |
+//! | `crash` | a kill or a failing disk at every call that changes the file system |
+//! | `resume` | going on with a run that died; `runs` and `resume` |
+//! | `race` | two runs on one target |
+//! | `faults` | the network, signals, servers that die, limits that are to be kept |
+//! | `balance` | one state for all workers, beside transfers at full speed |
+//! | `memory` | memory-limited runs: long tables, rows of 100 MB, 1,600 columns |
 //! | `kill` | that a run that dies leaves nothing that looks complete |
 //! | `text` | delimited text, compared as bytes |
 //! | `parquet` | Parquet files as DuckDB and pyarrow see them |
@@ -23,14 +29,20 @@
 // Tells clippy that helpers outside `#[test]` functions are test code too.
 #![cfg(test)]
 
+mod balance;
 mod checksum;
 mod cli;
+mod crash;
+mod faults;
 mod kill;
+mod memory;
 mod metamorphic;
 mod parquet;
 mod plan;
 mod progress;
 mod publish;
+mod race;
+mod resume;
 mod sample;
 mod secrets;
 mod servers;

@@ -6,7 +6,7 @@
 readonly APT_NEEDS=(
   gcc:cc git:git openssl:openssl python3:python3 python3-venv:@venv
   postgresql:@postgres mariadb-server:mariadbd mariadb-client:mariadb
-  sqlite3:sqlite3 tmux:tmux shellcheck:shellcheck
+  sqlite3:sqlite3 strace:strace tmux:tmux shellcheck:shellcheck
 )
 
 have() {

@@ -82,7 +82,7 @@ pub(crate) fn between(
 }
 
 /// The keys of a column as integers in their own order.
-fn numbers(column: &str, array: &ArrayRef) -> Result<Vec<Option<i128>>> {
+pub(crate) fn numbers(column: &str, array: &ArrayRef) -> Result<Vec<Option<i128>>> {
     macro_rules! each {
         ($type:ty) => {
             array.as_primitive::<$type>().iter().map(|v| v.map(i128::from)).collect()
@@ -105,7 +105,7 @@ fn numbers(column: &str, array: &ArrayRef) -> Result<Vec<Option<i128>>> {
 }
 
 /// The contract's key for one of [`numbers`].
-fn key_value(n: i128, data_type: &DataType) -> Option<KeyValue> {
+pub(crate) fn key_value(n: i128, data_type: &DataType) -> Option<KeyValue> {
     Some(match data_type {
         DataType::Date32 => KeyValue::Date(i32::try_from(n).ok()?),
         DataType::Timestamp(_, None) => KeyValue::Timestamp(i64::try_from(n).ok()?),
@@ -118,7 +118,7 @@ fn key_value(n: i128, data_type: &DataType) -> Option<KeyValue> {
 }
 
 /// The integer that compares like `value` with the keys of a column of this type.
-fn number(value: &KeyValue, data_type: &DataType) -> Option<i128> {
+pub(crate) fn number(value: &KeyValue, data_type: &DataType) -> Option<i128> {
     match (value, data_type) {
         (KeyValue::Date(days), DataType::Date32) => Some(i128::from(*days)),
         (KeyValue::Timestamp(us), DataType::Timestamp(_, None))

@@ -41,6 +41,7 @@
 //! | `dialect.rs` | quoting of names and literals; pure |
 //! | `session.rs` | catalogue questions, snapshot, interrupt; delegates the two loops |
 //! | `bounds.rs` | smallest and largest key, or points between keys in the server's own order |
+//! | `rows.rs` | the same for keys of several columns, which SQL compares as a row |
 //! | `read.rs` | the reading loop: statement in, record batches out |
 //! | `tests/suite.rs` | the behaviour suite of `rsqoop_connector::testkit`; it tells when you are done |
 //!
@@ -58,6 +59,7 @@ mod config;
 mod dialect;
 mod error;
 mod read;
+mod rows;
 mod session;
 mod text;
 mod types;
@@ -126,7 +128,7 @@ impl Connector for Memory {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { shared_snapshot: true, rejoin: false, sql: false, parallel: true }
+        Capabilities { shared_snapshot: true, rejoin: true, sql: false, parallel: true }
     }
 
     fn check(&self, target: &ConnectTarget) -> Result<Vec<String>> {

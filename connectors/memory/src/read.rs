@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions
 use arrow_schema::Schema;
 use rsqoop_connector::{BatchSink, KeyRange, ReadQuery, Result, SplitKey};
 
-use crate::{Table, bounds, error, text};
+use crate::{Table, bounds, error, rows, text};
 
 /// Reads a table for [`rsqoop_connector::Session::read`].
 pub(crate) fn read(
@@ -65,6 +65,10 @@ fn mask(stored: &RecordBatch, range: &KeyRange) -> Result<Option<BooleanArray>> 
         KeyRange::Null(key) => {
             let (_, array) = key_column(stored, key)?;
             Some((0..array.len()).map(|i| Some(array.is_null(i))).collect())
+        }
+        KeyRange::Between { key, lower, upper, upper_inclusive } if !key.row.is_empty() => {
+            let (lower, upper) = (lower.as_ref(), upper.as_ref());
+            Some(rows::between(stored, &key.row, lower, upper, *upper_inclusive)?)
         }
         KeyRange::Between { key, lower, upper, upper_inclusive } => {
             let (name, array) = key_column(stored, key)?;

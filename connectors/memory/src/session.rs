@@ -11,7 +11,10 @@ use rsqoop_connector::{
 };
 
 use crate::dialect::MemoryDialect;
-use crate::{Memory, Table, bounds, error, read, types};
+use crate::{Memory, Table, bounds, error, read, rows, types};
+
+/// How all sessions come to see the same.
+const RECIPE: &str = "the data never changes";
 
 #[derive(Debug)]
 pub(crate) struct MemorySession {
@@ -92,6 +95,9 @@ impl Session for MemorySession {
         if request.boundary_query.is_some() {
             return Err(error::no_sql("--boundary-query"));
         }
+        if !request.key.row.is_empty() {
+            return rows::points(&table.batches, &request.key.row, request.pieces);
+        }
         let name = read::key_name(&request.key)?;
         let index = read::column_index(&table.schema, name)?;
         let keys: Vec<ArrayRef> = table.batches.iter().map(|b| b.column(index).clone()).collect();
@@ -99,7 +105,7 @@ impl Session for MemorySession {
     }
 
     fn snapshot_recipe(&mut self, _request: &SnapshotRequest) -> Result<String> {
-        Ok("the data never changes".to_string())
+        Ok(RECIPE.to_string())
     }
 
     fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
@@ -107,7 +113,7 @@ impl Session for MemorySession {
         let SnapshotOp::Share(request) = op else { return Ok(None) };
         Ok((request.consistency != Consistency::None).then(|| SharedSnapshot {
             id: SnapshotId("memory".to_string()),
-            recipe: "the data never changes".to_string(),
+            recipe: RECIPE.to_string(),
             position: None,
             data_version: None,
         }))

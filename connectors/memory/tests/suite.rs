@@ -2,13 +2,15 @@
 //! each, to prove that the suite notices.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
 use rsqoop_connector::testkit::{Fixture, report, run_all, tables};
 use rsqoop_connector::{
-    BatchSink, Bounds, BoundsRequest, Capabilities, ConnectTarget, Connector, Dialect, Error,
-    ErrorKind, Interrupt, KeyRange, ReadQuery, Relation, Result, ServerInfo, Session,
-    SharedSnapshot, SnapshotOp, SnapshotRequest, TableInfo, TextSink,
+    BatchSink, Bounds, BoundsRequest, Capabilities, ConnectTarget, Connector, Consistency, Dialect,
+    Error, ErrorKind, Interrupt, KeyRange, KeyValue, ReadQuery, Relation, Result, ServerInfo,
+    Session, SharedSnapshot, SnapshotOp, SnapshotRequest, SplitKey, StorageKey, TableInfo,
+    TextSink,
 };
 use rsqoop_memory::Memory;
 
@@ -17,7 +19,7 @@ const FIXTURE: Fixture = Fixture { sql: None, unreachable: None };
 fn memory() -> Memory {
     tables().into_iter().fold(Memory::new(), |memory, table| {
         memory
-            .table(table.name, table.schema, table.batches, &[table.primary_key])
+            .table(table.name, table.schema, table.batches, table.primary_key)
             .expect("the suite's tables agree with themselves")
     })
 }
@@ -38,6 +40,13 @@ fn the_suite_notices_each_fault() {
         (Fault::UpperIsInclusive, "ranges of an integer key with NULLs are the whole, once"),
         (Fault::UpperIsInclusive, "ranges of a text key are the whole, once"),
         (Fault::UpperIsInclusive, "ranges of a date key are the whole, once"),
+        (Fault::UpperIsInclusive, "ranges of a key of two columns are the whole, once"),
+        (Fault::ComparesOneColumn, "ranges of a key of two columns are the whole, once"),
+        (Fault::KeyInColumnOrder, "describe gives the primary key"),
+        (Fault::InventsAStorageKey, "ranges of the storage key are the whole, once"),
+        (Fault::PointsRepeat, "bounds of an integer key ascend between its extremes"),
+        (Fault::NarrowBounds, "bounds of an integer key ascend between its extremes"),
+        (Fault::NoExtent, "the extent of an integer key is given where it is asked for"),
         (Fault::ForgetsNullKeys, "ranges of a text key with NULLs are the whole, once"),
         (Fault::SwallowsSinkErrors, "a failing sink stops the read with its own error"),
         (Fault::RewordsSinkErrors, "a failing sink stops the read with its own error"),
@@ -51,8 +60,13 @@ fn the_suite_notices_each_fault() {
         (Fault::UnknownTableIsABug, "an unknown table is a usage error that names it"),
         (Fault::NarrowBounds, "ranges over the extremes of an integer type are the whole, once"),
         (Fault::GivesNoSnapshot, "sessions that joined a snapshot do not see later rows"),
+        (Fault::LosesItsHold, "sessions that joined a snapshot do not see later rows"),
+        (Fault::CannotRejoin, "sessions that joined a snapshot do not see later rows"),
+        (Fault::AlwaysShares, "without consistency there is no snapshot"),
+        (Fault::HasNoRecipe, "a recipe says how and changes nothing"),
     ] {
-        let report = report(&Broken { memory: memory(), fault }, &target(), &FIXTURE);
+        let broken = Broken { memory: memory(), fault, released: Arc::default() };
+        let report = report(&broken, &target(), &FIXTURE);
         let failed: Vec<&str> = report.failed.iter().map(|(name, _)| *name).collect();
         assert!(failed.contains(&check), "{fault:?}: {check:?} is not among {failed:?}");
     }
@@ -74,11 +88,21 @@ enum Fault {
     UnknownTableIsABug,
     NarrowBounds,
     GivesNoSnapshot,
+    LosesItsHold,
+    CannotRejoin,
+    AlwaysShares,
+    HasNoRecipe,
+    ComparesOneColumn,
+    KeyInColumnOrder,
+    InventsAStorageKey,
+    PointsRepeat,
+    NoExtent,
 }
 
 struct Broken {
     memory: Memory,
     fault: Fault,
+    released: Arc<AtomicBool>,
 }
 
 impl Connector for Broken {
@@ -99,13 +123,18 @@ impl Connector for Broken {
     }
 
     fn connect(&self, target: &ConnectTarget) -> Result<Box<dyn Session>> {
-        Ok(Box::new(BrokenSession { inner: self.memory.connect(target)?, fault: self.fault }))
+        Ok(Box::new(BrokenSession {
+            inner: self.memory.connect(target)?,
+            fault: self.fault,
+            released: self.released.clone(),
+        }))
     }
 }
 
 struct BrokenSession {
     inner: Box<dyn Session>,
     fault: Fault,
+    released: Arc<AtomicBool>,
 }
 
 struct Deaf;
@@ -144,22 +173,54 @@ impl Session for BrokenSession {
         if self.fault == Fault::ForgetsNullability {
             info.columns.iter_mut().for_each(|c| c.nullable = true);
         }
+        if self.fault == Fault::KeyInColumnOrder {
+            info.primary_key.sort();
+        }
+        if self.fault == Fault::InventsAStorageKey {
+            info.storage_key = Some(StorageKey { expr: "place".to_string(), preferred: None });
+        }
         Ok(info)
     }
 
     fn bounds(&mut self, request: &BoundsRequest) -> Result<Bounds> {
         let mut bounds = self.inner.bounds(request)?;
-        if let (Fault::NarrowBounds, Bounds::Range { min, max }) = (self.fault, &mut bounds) {
-            *min = max.clone();
+        match (self.fault, &mut bounds) {
+            (Fault::NarrowBounds, Bounds::Range { min, max }) => *min = max.clone(),
+            (Fault::PointsRepeat, Bounds::Range { max, .. }) => {
+                bounds = Bounds::Points(vec![max.clone(), max.clone()]);
+            }
+            (Fault::NoExtent, Bounds::Range { max, .. }) => {
+                bounds = Bounds::Points(vec![max.clone()]);
+            }
+            _ => {}
         }
         Ok(bounds)
     }
 
     fn snapshot_recipe(&mut self, request: &SnapshotRequest) -> Result<String> {
-        self.inner.snapshot_recipe(request)
+        let recipe = self.inner.snapshot_recipe(request)?;
+        Ok(if self.fault == Fault::HasNoRecipe { String::new() } else { recipe })
     }
+
     fn snapshot(&mut self, op: &SnapshotOp) -> Result<Option<SharedSnapshot>> {
-        if self.fault == Fault::GivesNoSnapshot { Ok(None) } else { self.inner.snapshot(op) }
+        let lost = || Err(Error::new(ErrorKind::Source, "the state is gone"));
+        match (self.fault, op) {
+            (Fault::GivesNoSnapshot, _) => return Ok(None),
+            (Fault::LosesItsHold, SnapshotOp::Check) => return lost(),
+            (Fault::CannotRejoin, SnapshotOp::Release) => {
+                self.released.store(true, Ordering::Relaxed);
+            }
+            (Fault::CannotRejoin, SnapshotOp::Join(_)) if self.released.load(Ordering::Relaxed) => {
+                return lost();
+            }
+            (Fault::AlwaysShares, SnapshotOp::Share(request)) => {
+                let mut request = request.clone();
+                request.consistency = Consistency::Snapshot;
+                return self.inner.snapshot(&SnapshotOp::Share(request));
+            }
+            _ => {}
+        }
+        self.inner.snapshot(op)
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64> {
@@ -182,6 +243,17 @@ impl Session for BrokenSession {
         match (self.fault, &mut query.range) {
             (Fault::UpperIsInclusive, KeyRange::Between { upper_inclusive, .. }) => {
                 *upper_inclusive = true;
+            }
+            // As if the first column alone told rows apart.
+            (Fault::ComparesOneColumn, KeyRange::Between { key, lower, upper, .. })
+                if !key.row.is_empty() =>
+            {
+                let first = |value: &Option<KeyValue>| match value {
+                    Some(KeyValue::Row(parts)) => Some(parts[0].clone()),
+                    _ => None,
+                };
+                (*lower, *upper) = (first(lower), first(upper));
+                *key = SplitKey::new(&key.row[0].name, Some(key.row[0].clone()));
             }
             (Fault::ForgetsNullKeys, KeyRange::Null(_)) => return Ok(()),
             (Fault::OneBigBatch, _) => {

@@ -1,5 +1,8 @@
 //! Ranges of `ctid`: which tables offer them, and that they hold every row once.
 
+// Tells clippy that helpers outside `#[test]` functions are test code too.
+#![cfg(test)]
+
 mod common;
 
 use common::{

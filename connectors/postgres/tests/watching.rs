@@ -1,5 +1,8 @@
 //! Sessions that are silent or lost: what the server says of them, and how a read ends.
 
+// Tells clippy that helpers outside `#[test]` functions are test code too.
+#![cfg(test)]
+
 mod common;
 
 use std::io::{Read, Write};

@@ -15,7 +15,7 @@ const MAIN: &str = "main";
 const ESTIMATE_TABLES_MAX: usize = 100;
 /// From this many rows on, reading by a key's own index, which fetches each row from elsewhere in the
 /// file, is so much slower than reading by rowid that the rowid is proposed.
-const SEPARATE_KEY_ROWS: u64 = 500_000;
+const SEPARATE_KEY_ROWS: u64 = 100_000;
 
 /// Names of the attached databases.
 pub(crate) fn databases(conn: &Connection) -> Result<Vec<String>> {

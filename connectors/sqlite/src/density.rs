@@ -256,3 +256,147 @@ impl<'c> Looks<'c> {
 fn beyond(up: bool, key: i64, limit: i64) -> bool {
     if up { key > limit } else { key < limit }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: u64 = 1_000_000;
+
+    /// Equally spread, but without any order.
+    fn random(n: u64) -> u64 {
+        let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn table(declared: &str, mut keys: Vec<i64>) -> (Connection, Vec<i64>) {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(&format!("CREATE TABLE t (k {declared}); BEGIN")).unwrap();
+        keys.sort_unstable();
+        if declared.contains("PRIMARY KEY") {
+            keys.dedup();
+        }
+        let mut insert = conn.prepare("INSERT INTO t VALUES (?1)").unwrap();
+        for key in &keys {
+            insert.execute([key]).unwrap();
+        }
+        drop(insert);
+        conn.execute_batch("COMMIT; CREATE INDEX IF NOT EXISTS i ON t (k)").unwrap();
+        (conn, keys)
+    }
+
+    /// The largest piece and the smallest, in hundredths of an equal one.
+    fn pieces(what: &str, declared: &str, keys: Vec<i64>, pieces: usize) -> (usize, usize) {
+        let (conn, keys) = table(declared, keys);
+        assert!(has_index(&conn, "t", "k"));
+        let begin = Instant::now();
+        let points = points(&conn, ("t", "k"), (keys[0], *keys.last().unwrap()), pieces).unwrap();
+        let took = begin.elapsed();
+        let mut places = vec![0];
+        for point in &points {
+            let KeyValue::Integer(point) = point else { panic!("{point:?}") };
+            assert!(*point > keys[0].into() && *point <= (*keys.last().unwrap()).into());
+            places.push(keys.partition_point(|key| i128::from(*key) < *point));
+        }
+        places.push(keys.len());
+        assert!(places.is_sorted());
+        let sizes = places.windows(2).map(|pair| (pair[1] - pair[0]) * 100 * pieces / keys.len());
+        let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
+        assert!(took < Duration::from_millis(500), "{what}: {took:?}");
+        (least, most)
+    }
+
+    fn int(n: u64) -> i64 {
+        i64::try_from(n).unwrap()
+    }
+
+    #[test]
+    fn pieces_of_a_unique_key_are_about_equal() {
+        let shapes: [(&str, Vec<i64>); 8] = [
+            ("dense", (0..ROWS).map(int).collect()),
+            (
+                "95 % of the rows in the top 1 % of the keys",
+                (0..ROWS / 20)
+                    .map(|i| int(i * 1980))
+                    .chain((0..ROWS / 20 * 19).map(|i| int(99_000_000 + i)))
+                    .collect(),
+            ),
+            (
+                "95 % of the rows in the top 1 %, at random",
+                (0..ROWS)
+                    .map(|i| {
+                        int(if i % 20 == 0 {
+                            random(i) % 9_900_000_000
+                        } else {
+                            9_900_000_000 + random(i) % 100_000_000
+                        })
+                    })
+                    .collect(),
+            ),
+            ("random over 64 bits", (0..ROWS).map(|i| random(i).cast_signed()).collect()),
+            (
+                "seven blobs",
+                (0..ROWS)
+                    .map(|i| int((i % 7) * (i % 7) * 1_000_000_000_000 + random(i) % 500_000))
+                    .collect(),
+            ),
+            (
+                "half deleted",
+                (0..ROWS).filter(|i| !(200_000..700_000).contains(i)).map(int).collect(),
+            ),
+            ("ever sparser", (1..ROWS).map(|i| int(i * i * i / 1000)).collect()),
+            (
+                "exponential",
+                (1..ROWS)
+                    .map(|i| int(1_u64 << (random(i) % 60)) + int(random(i + ROWS) % 100_000))
+                    .collect(),
+            ),
+        ];
+        for (what, keys) in shapes {
+            for count in [4, 16, 256] {
+                let (least, most) = pieces(what, "INTEGER PRIMARY KEY", keys.clone(), count);
+                assert!(least >= 50 && most <= 200, "{what}, {count} pieces: {least}..{most} %");
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_key_with_duplicates_are_near() {
+        let shapes: [(&str, Vec<i64>); 3] = [
+            ("a hundred rows each", (0..ROWS).map(|i| int(i / 100)).collect()),
+            (
+                "one to two hundred rows each",
+                (0..ROWS).map(|i| int(random(random(i) % 20_000) % 30_000)).collect(),
+            ),
+            (
+                "ever more rows each",
+                (0..ROWS)
+                    .map(|i| int(((random(i) >> 40) * (random(i + ROWS) >> 40)) >> 30))
+                    .collect(),
+            ),
+        ];
+        for (what, keys) in shapes {
+            for count in [4, 16, 64] {
+                let (least, most) = pieces(what, "INT", keys.clone(), count);
+                assert!(least >= 25 && most <= 300, "{what}, {count} pieces: {least}..{most} %");
+            }
+        }
+    }
+
+    #[test]
+    fn one_key_of_most_rows_and_both_ends_of_the_type() {
+        let mut keys = vec![i64::MIN, i64::MAX];
+        keys.extend((0..10_000).map(|i| if i % 10 == 0 { i } else { 77 }));
+        let (conn, keys) = table("INT", keys);
+        let points = points(&conn, ("t", "k"), (i64::MIN, i64::MAX), 16).unwrap();
+        assert!(points.len() > 1 && points.contains(&KeyValue::Integer(77)), "{points:?}");
+        assert_eq!(keys.len(), 10_002);
+        for ends in [(i64::MIN, i64::MAX), (i64::MAX - 1, i64::MAX), (i64::MIN, i64::MIN + 1)] {
+            let (conn, _) = table("INT", vec![ends.0, ends.1]);
+            let points = super::points(&conn, ("t", "k"), ends, 4).unwrap();
+            assert_eq!(points.len(), 1, "{points:?}");
+        }
+    }
+}

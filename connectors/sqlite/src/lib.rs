@@ -33,6 +33,8 @@ mod bounds;
 mod catalog;
 mod checksum;
 mod config;
+#[cfg(test)]
+mod cuts;
 mod decode;
 mod density;
 mod dialect;

@@ -18,7 +18,7 @@ use rsqoop_connector::{
     Session, SplitKey, TableName, TextColumn, TextSink,
 };
 
-use self::draw::{Kind, KeySet};
+use self::draw::{KeySet, Kind};
 use super::support::{Database, Server};
 use crate::support::{Random, figure, sized};
 
@@ -76,7 +76,10 @@ fn check(server: Server, setup: &str, kinds: &[Kind]) {
             }
         }
     }
-    figure(&format!("{server:?}: {cuts} cuts of {} kinds of keys, each judged on {SETS} key sets", kinds.len()));
+    figure(&format!(
+        "{server:?}: {cuts} cuts of {} kinds of keys, each judged on {SETS} key sets",
+        kinds.len()
+    ));
     assert!(wrong.is_empty(), "{server:?}, {} kinds:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -99,8 +102,8 @@ fn one_table(db: &Database, kind: &Kind, round: u64) -> std::result::Result<usiz
     };
     let mut cuts = Vec::new();
     for set in (0..SETS).map(Some).chain((0..WHOLE_CUTS).map(|_| None)) {
-        let pieces = [2, 2, 3, 3, 4, 5, 7, 16, 64]
-            [usize::try_from(random.below(9)).expect("small")];
+        let pieces =
+            [2, 2, 3, 3, 4, 5, 7, 16, 64][usize::try_from(random.below(9)).expect("small")];
         let request = BoundsRequest {
             relation: relation.clone(),
             filter: set.map(|n| format!("s = {n}")),
@@ -128,7 +131,7 @@ fn seed(name: &str) -> u64 {
 }
 
 fn fill(db: &Database, kind: &Kind, round: u64, random: &mut Random) {
-    let (even, first) = (round % 2 == 0, round == 0);
+    let (even, first) = (round.is_multiple_of(2), round == 0);
     let mut sql = String::from(if db.server.is_mysql_family() {
         "SET sql_mode = 'ALLOW_INVALID_DATES';\n"
     } else {

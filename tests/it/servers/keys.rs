@@ -122,6 +122,68 @@ fn primary_keys_split_without_loss() {
     }
 }
 
+/// Whatever holds the rows, analysed or never: partitions of unequal size, parents and children, views,
+/// tables without any key, keys of three columns, and rows that were moved about.
+#[test]
+fn relations_of_every_kind_split_without_loss() {
+    let db = Database::new(Server::Postgres, "relations");
+    numbers(&db);
+    db.sql(
+        "CREATE TYPE size AS ENUM ('small', 'medium', 'large');
+         CREATE TABLE three (s size, d date, u uuid, i int, PRIMARY KEY (s, d, u));
+         INSERT INTO three SELECT (ARRAY['small', 'medium', 'large'])[1 + i % 3]::size,
+           date '2020-01-01' + i % 7, md5(i::text)::uuid, i FROM n;
+         CREATE TABLE parted (i int, t text) PARTITION BY RANGE (i);
+         CREATE TABLE parted_a PARTITION OF parted FOR VALUES FROM (MINVALUE) TO (10);
+         CREATE TABLE parted_b PARTITION OF parted FOR VALUES FROM (10) TO (500);
+         CREATE TABLE parted_c PARTITION OF parted FOR VALUES FROM (500) TO (MAXVALUE);
+         INSERT INTO parted SELECT i, repeat('x', 200) FROM n;
+         CREATE TABLE parent (i int, t text);
+         CREATE TABLE child (extra int) INHERITS (parent);
+         INSERT INTO parent SELECT i, repeat('y', 300) FROM n WHERE i <= 100;
+         INSERT INTO child SELECT i, repeat('z', 300), i FROM n WHERE i > 100;
+         CREATE TABLE heap (i int, t text);
+         INSERT INTO heap SELECT i, repeat('h', 400) FROM n;
+         UPDATE heap SET i = i WHERE i % 3 = 0; DELETE FROM heap WHERE i % 2 = 0;
+         INSERT INTO heap SELECT i, 'again' FROM n WHERE i % 2 = 0;
+         CREATE VIEW seen AS SELECT a.i, b.i AS j FROM n a JOIN n b USING (i);
+         CREATE MATERIALIZED VIEW stored AS SELECT i, i * 2 AS j FROM n;",
+    );
+    for (table, flags) in [
+        ("three", &[][..]),
+        ("parted", &[]),
+        ("parent", &[]),
+        ("heap", &[]),
+        ("stored", &[]),
+        ("seen", &["--split-by", "i"]),
+        ("heap", &["--split-by", "i % 7", "--delete-target-dir"]),
+    ] {
+        assert_eq!(differences(&db, table, flags), None, "{table} {flags:?}");
+    }
+    db.sql("ANALYZE;");
+    for table in ["three", "parted", "parent", "heap", "stored"] {
+        let flags = ["--delete-target-dir"];
+        assert_eq!(differences(&db, table, &flags), None, "{table}, analysed");
+    }
+    for server in [Server::Sqlite, Server::MariaDb, Server::MySql] {
+        let db = Database::new(server, "relations");
+        numbers(&db);
+        db.sql(
+            "CREATE TABLE three (s varchar(9) NOT NULL, d date NOT NULL, u int NOT NULL, i int,
+               PRIMARY KEY (s, d, u));
+             INSERT INTO three SELECT CASE i % 3 WHEN 0 THEN 'a' WHEN 1 THEN 'B' ELSE 'é''x' END,
+               '2020-01-05', i, i FROM n;
+             CREATE TABLE heap (i int, t varchar(40)); INSERT INTO heap SELECT i, 'x' FROM n;
+             CREATE VIEW seen AS SELECT a.i, b.i AS j FROM n a JOIN n b USING (i);",
+        );
+        assert_eq!(differences(&db, "three", &[]), None, "{server:?}");
+        assert_eq!(differences(&db, "seen", &["--split-by", "i"]), None, "{server:?}");
+        if server == Server::Sqlite {
+            assert_eq!(differences(&db, "heap", &[]), None, "by rowid");
+        }
+    }
+}
+
 /// Rows really spread: four workers have rows each.
 #[test]
 fn evenly_spread_keys_reach_all_part_files() {

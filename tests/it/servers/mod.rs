@@ -4,6 +4,7 @@
 
 mod broken;
 mod connections;
+mod keyprops;
 mod keys;
 mod map_column;
 mod objects;

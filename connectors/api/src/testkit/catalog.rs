@@ -1,6 +1,6 @@
 //! Checks of what a connector says about itself, its server, and the server's catalogue.
 
-use super::tables::{EMPTY, KEYS, TYPES};
+use super::tables::{EMPTY, KEYS, PAIRS, TYPES};
 use super::tools::{must_fail, relation};
 use super::{Check, Checked, Done, Suite, ensure};
 use crate::{ColumnKind, ErrorKind, RelationKind};
@@ -101,6 +101,9 @@ fn primary_key(suite: &Suite<'_>) -> Checked {
         let key = session.describe(&relation(name))?.primary_key;
         ensure!(key == ["id"], "the key of {name} is given as {key:?}");
     }
+    // In the key's order, which is not that of the columns.
+    let key = session.describe(&relation(PAIRS))?.primary_key;
+    ensure!(key == ["number", "label"], "the key of {PAIRS} is given as {key:?}");
     Ok(Done::Passed)
 }
 

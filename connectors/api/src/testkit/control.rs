@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use super::tables::{BIG, WRITES};
+use super::tables::{BIG, KEYS, PAIRS, WRITES};
 use super::tools::{Each, expected, must_fail, query, read_table, relation, same_rows};
 use super::{Check, Checked, Done, Failure, Suite, ensure};
 use crate::{
@@ -15,6 +15,8 @@ pub(super) const CHECKS: &[Check] = &[
     ("an interrupt between batches ends the read as cancelled", interrupt_between_batches),
     ("an interrupt ends a statement that delivers nothing", interrupt_silent_statement),
     ("an interrupt before the read is not forgotten", interrupt_before),
+    ("a recipe says how and changes nothing", recipe),
+    ("without consistency there is no snapshot", nothing_shared),
     ("sessions that joined a snapshot do not see later rows", snapshot),
 ];
 
@@ -100,12 +102,9 @@ fn snapshot(suite: &Suite<'_>) -> Checked {
     let request =
         SnapshotRequest { relations: vec![relation(WRITES)], consistency: Consistency::Snapshot };
     let mut keeper = suite.session()?;
-    let shared = keeper.snapshot(&SnapshotOp::Share(request.clone()));
+    let shared = keeper.snapshot(&SnapshotOp::Share(request));
     if !suite.connector.capabilities().shared_snapshot {
         must_fail(shared, &[ErrorKind::Unsupported], "a snapshot where there is none")?;
-        let nothing = SnapshotRequest { consistency: Consistency::None, ..request };
-        let shared = suite.session()?.snapshot(&SnapshotOp::Share(nothing))?;
-        ensure!(shared.is_none(), "it gave a snapshot that nobody asked for");
         return Ok(Done::NotApplicable("the connector has no shared snapshot"));
     }
     let Some(shared) = shared? else {
@@ -143,5 +142,44 @@ fn snapshot(suite: &Suite<'_>) -> Checked {
         let got = read_table(&mut *suite.session()?, WRITES)?.len();
         ensure!(got == want.len() + 1, "a session without snapshot sees {got} rows");
     }
+    Ok(Done::Passed)
+}
+
+fn recipe(suite: &Suite<'_>) -> Checked {
+    let mut session = suite.session()?;
+    for consistency in [Consistency::Snapshot, Consistency::Lock, Consistency::None] {
+        let relations = vec![relation(KEYS), relation(PAIRS)];
+        let recipe = session.snapshot_recipe(&SnapshotRequest { relations, consistency });
+        let recipe = match recipe {
+            Err(e) if e.kind() == ErrorKind::Unsupported && consistency != Consistency::None => {
+                ensure!(
+                    consistency == Consistency::Lock
+                        || !suite.connector.capabilities().shared_snapshot,
+                    "there is no recipe for a snapshot: {e:?}"
+                );
+                continue;
+            }
+            other => other?,
+        };
+        let one_line = !recipe.trim().is_empty() && !recipe.contains('\n');
+        ensure!(one_line, "the recipe for {consistency:?} is {recipe:?}");
+    }
+    if suite.fixture.sql.is_some() {
+        // Nothing is locked although the session that was asked is still there.
+        let mut writer = suite.session()?;
+        let table = writer.dialect().quote_table(&TableName::new(KEYS));
+        writer.execute(&format!("DELETE FROM {table} WHERE 1 = 0"))?;
+    }
+    same_rows(read_table(&mut *session, KEYS)?, expected(suite, KEYS)?, "after the question")?;
+    Ok(Done::Passed)
+}
+
+fn nothing_shared(suite: &Suite<'_>) -> Checked {
+    let request =
+        SnapshotRequest { relations: vec![relation(KEYS)], consistency: Consistency::None };
+    let mut session = suite.session()?;
+    let shared = session.snapshot(&SnapshotOp::Share(request))?;
+    ensure!(shared.is_none(), "it gave a snapshot that nobody asked for: {shared:?}");
+    same_rows(read_table(&mut *session, KEYS)?, expected(suite, KEYS)?, "without a snapshot")?;
     Ok(Done::Passed)
 }

@@ -1,7 +1,7 @@
 //! Checks of bounds and ranges: whatever a key's type and however many pieces, the pieces together
 //! are the whole, and no row is in two of them.
 
-use super::tables::{EMPTY, HOSTILE_TEXTS, KEYS, TYPES};
+use super::tables::{BIG, EMPTY, HOSTILE_TEXTS, KEYS, PAIRS, TYPES};
 use super::tools::{column, expected, query, read, read_table, relation, same_rows, split_key};
 use super::{Check, Checked, Done, Failure, Suite, ensure};
 use crate::{Bounds, BoundsRequest, KeyRange, KeyValue, ReadQuery, Relation, Session, SplitKey};
@@ -15,6 +15,10 @@ pub(super) const CHECKS: &[Check] = &[
     ("ranges of a decimal key are the whole, once", |s| whole_once(s, "amount")),
     ("ranges of a timestamp key are the whole, once", |s| whole_once(s, "moment")),
     ("ranges over the extremes of an integer type are the whole, once", extremes),
+    ("ranges of a key of two columns are the whole, once", pairs),
+    ("ranges of the storage key are the whole, once", storage_key),
+    ("bounds of an integer key ascend between its extremes", ascending),
+    ("the extent of an integer key is given where it is asked for", extent),
     ("a key of NULLs and an empty table have empty bounds", empty_bounds),
     ("a literal finds exactly the row it was made from", literals),
     ("open ends and an inclusive end are kept", ends),
@@ -71,7 +75,7 @@ pub(super) fn cut(
             }
         }
     }
-    if key.column.as_ref().is_none_or(|c| c.nullable) {
+    if key.row.is_empty() && key.column.as_ref().is_none_or(|c| c.nullable) {
         ranges.push(KeyRange::Null(key.clone()));
     }
     Ok(ranges)
@@ -110,26 +114,115 @@ fn extremes(suite: &Suite<'_>) -> Checked {
 
 fn pieces_are_whole(suite: &Suite<'_>, table: &str, name: &str, pieces: &[usize]) -> Checked {
     let mut session = suite.session()?;
+    let info = session.describe(&relation(table))?;
+    let key = split_key(&*session, &column(&info, name)?);
+    key_is_whole(suite, &mut *session, table, (&key, true), pieces)
+}
+
+/// Reads a table in pieces. A key that is said to be never NULL has no piece of NULLs.
+fn key_is_whole(
+    suite: &Suite<'_>,
+    session: &mut dyn Session,
+    table: &str,
+    (key, nullable): (&SplitKey, bool),
+    pieces: &[usize],
+) -> Checked {
     let relation = relation(table);
     let info = session.describe(&relation)?;
-    let key = split_key(&*session, &column(&info, name)?);
     let want = expected(suite, table)?;
     for pieces in pieces.iter().copied() {
-        let bounds = bounds(&mut *session, &relation, &key, pieces)?;
+        let bounds = bounds(session, &relation, key, pieces)?;
+        // A small table may lie in one place.
+        let may_be_one = pieces == 1 || (!nullable && key.row.is_empty() && table != BIG);
         ensure!(
-            pieces == 1 || !matches!(&bounds, Bounds::Points(p) if p.is_empty()),
+            may_be_one || !matches!(&bounds, Bounds::Points(p) if p.is_empty()),
             "no points for {pieces} pieces"
         );
         let mut got = Vec::new();
-        for range in cut(&bounds, &key, pieces)? {
+        for range in cut(&bounds, key, pieces)? {
+            if !nullable && matches!(range, KeyRange::Null(_)) {
+                continue;
+            }
             let mut query = query(&relation, &info, &[])?;
             query.range = range;
-            let rows = read(&mut *session, &query)?;
-            counted(&mut *session, &query, rows.len())?;
+            let rows = read(session, &query)?;
+            counted(session, &query, rows.len())?;
             got.extend(rows);
         }
-        same_rows(got, want.clone(), &format!("{pieces} pieces by {name}, {bounds:?}"))?;
+        same_rows(got, want.clone(), &format!("{pieces} pieces by {}, {bounds:?}", key.expr))?;
     }
+    Ok(Done::Passed)
+}
+
+fn pairs(suite: &Suite<'_>) -> Checked {
+    let mut session = suite.session()?;
+    let info = session.describe(&relation(PAIRS))?;
+    let columns = ["number", "label"].map(|name| column(&info, name));
+    let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let key = SplitKey::of_row(session.dialect(), columns);
+    key_is_whole(suite, &mut *session, PAIRS, (&key, false), &[1, 4, 16, 200])
+}
+
+fn storage_key(suite: &Suite<'_>) -> Checked {
+    let mut session = suite.session()?;
+    let mut some = false;
+    for (table, pieces) in [(KEYS, 16), (PAIRS, 4), (BIG, 16)] {
+        let Some(key) = session.describe(&relation(table))?.storage_key else { continue };
+        some = true;
+        let key = SplitKey::new(key.expr, None);
+        key_is_whole(suite, &mut *session, table, (&key, false), &[1, pieces])?;
+    }
+    Ok(if some { Done::Passed } else { Done::NotApplicable("there is no storage key") })
+}
+
+fn ascending(suite: &Suite<'_>) -> Checked {
+    let mut session = suite.session()?;
+    for (table, name) in [(TYPES, "id"), (TYPES, "whole"), (KEYS, "id"), (BIG, "id")] {
+        let relation = relation(table);
+        let info = session.describe(&relation)?;
+        let key = split_key(&*session, &column(&info, name)?);
+        let at = info.columns.iter().position(|c| c.name == name).unwrap_or(0);
+        let numbers = expected(suite, table)?;
+        let numbers = numbers.iter().filter_map(|row| row[at].as_ref()?.parse::<i128>().ok());
+        let (min, max) = (numbers.clone().min(), numbers.max());
+        let (min, max) = (min.unwrap_or(0), max.unwrap_or(0));
+        for pieces in [2, 4, 16, 200] {
+            let bounds = bounds(&mut *session, &relation, &key, pieces)?;
+            let shown = format!("{pieces} pieces by {table}.{name}: {bounds:?}");
+            match &bounds {
+                Bounds::Empty => return Err(Failure(shown)),
+                Bounds::Range { min: low, max: high } => {
+                    let exact = (number(low)?, number(high)?) == (min, max);
+                    ensure!(exact, "{shown}, where the keys go from {min} to {max}");
+                }
+                Bounds::Points(points) => {
+                    let points = points.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+                    ensure!(points.is_sorted_by(|a, b| a < b), "{shown} do not ascend");
+                    let inside = points.iter().all(|p| *p > min && *p <= max);
+                    ensure!(inside, "{shown} are not all above {min} and up to {max}");
+                }
+            }
+        }
+    }
+    Ok(Done::Passed)
+}
+
+fn extent(suite: &Suite<'_>) -> Checked {
+    let mut session = suite.session()?;
+    let relation = relation(KEYS);
+    let info = session.describe(&relation)?;
+    let request = BoundsRequest {
+        relation: relation.clone(),
+        filter: None,
+        key: split_key(&*session, &column(&info, "id")?),
+        pieces: 16,
+        boundary_query: None,
+        estimated_rows: None,
+        extent: true,
+    };
+    let bounds = session.bounds(&request)?;
+    let (min, max) = (KeyValue::Integer(-100_000_300), KeyValue::Integer(499));
+    ensure!(bounds == Bounds::Range { min, max }, "the extent is {bounds:?}");
     Ok(Done::Passed)
 }
 

@@ -19,6 +19,8 @@ use crate::{Dialect, KeyValue, TableName};
 pub(super) const TYPES: &str = "rsqoop_suite_types";
 /// Keys of several types with gaps, duplicates and NULLs.
 pub(super) const KEYS: &str = "rsqoop_suite_keys";
+/// A primary key of two columns.
+pub(super) const PAIRS: &str = "rsqoop_suite_pairs";
 /// No rows.
 pub(super) const EMPTY: &str = "rsqoop_suite_empty";
 /// More rows than fit any buffer between server and sink.
@@ -77,16 +79,20 @@ pub struct TestTable {
     pub schema: SchemaRef,
     /// Its rows, in the order of the primary key.
     pub batches: Vec<RecordBatch>,
-    /// The primary key's column.
-    pub primary_key: &'static str,
+    /// The primary key's columns.
+    pub primary_key: &'static [&'static str],
 }
 
 /// All tables that the suite reads.
 pub fn tables() -> Vec<TestTable> {
-    vec![types(), keys(), empty(), big(), writes(), hostile()]
+    vec![types(), keys(), pairs(), empty(), big(), writes(), hostile()]
 }
 
-fn table(name: &str, key: &'static str, columns: Vec<(&str, bool, ArrayRef)>) -> TestTable {
+fn table(
+    name: &str,
+    key: &'static [&'static str],
+    columns: Vec<(&str, bool, ArrayRef)>,
+) -> TestTable {
     let fields: Vec<Field> = columns
         .iter()
         .map(|(name, nullable, array)| Field::new(*name, array.data_type().clone(), *nullable))
@@ -122,7 +128,7 @@ fn types() -> TestTable {
     let (first, last) = (i64::from(first_day) * DAY_US, (i64::from(last_day) + 1) * DAY_US - 1);
     table(
         TYPES,
-        "id",
+        &["id"],
         vec![
             ("id", false, Arc::new(Int64Array::from(ids))),
             ("flag", true, Arc::new(BooleanArray::from(column(false, true, true, hostile)))),
@@ -172,7 +178,7 @@ fn keys() -> TestTable {
     let days = numbers().map(|i| i32::try_from(i * i / 10 - 3000).expect("small"));
     table(
         KEYS,
-        "id",
+        &["id"],
         vec![
             ("id", false, Arc::new(Int64Array::from_iter_values(ids))),
             (
@@ -206,10 +212,33 @@ fn keys() -> TestTable {
     )
 }
 
+/// Few first columns and many second ones, then the other way round; each pair once, and the values
+/// in neither column's own order.
+fn pairs() -> TestTable {
+    const TEXTS: [&str; 4] = ["", "it's", "délta", "日本"];
+    let numbers = (0..40).map(|i| (i % 2) - 1).chain((0..40).map(|i| (i * 17) % 41 - 20));
+    let numbers: Vec<i64> = [i64::MIN, i64::MAX].into_iter().chain(numbers).collect();
+    let text = |i: usize| format!("{}{:02}", TEXTS[i % 4], (i * 29) % 97);
+    let rows = numbers.len();
+    table(
+        PAIRS,
+        &["number", "label"],
+        vec![
+            ("label", false, Arc::new(StringArray::from_iter_values((0..rows).map(text)))),
+            ("number", false, Arc::new(Int64Array::from(numbers))),
+            (
+                "row",
+                false,
+                Arc::new((0..rows).map(|i| i64::try_from(i).ok()).collect::<Int64Array>()),
+            ),
+        ],
+    )
+}
+
 fn empty() -> TestTable {
     table(
         EMPTY,
-        "id",
+        &["id"],
         vec![
             ("id", false, Arc::new(Int64Array::from(Vec::<i64>::new()))),
             ("name", true, Arc::new(StringArray::from(Vec::<Option<&str>>::new()))),
@@ -221,7 +250,7 @@ fn big() -> TestTable {
     let pad = "x".repeat(150);
     table(
         BIG,
-        "id",
+        &["id"],
         vec![
             ("id", false, Arc::new(Int64Array::from_iter_values(0..BIG_ROWS))),
             (
@@ -236,7 +265,7 @@ fn big() -> TestTable {
 fn writes() -> TestTable {
     table(
         WRITES,
-        "id",
+        &["id"],
         vec![
             ("id", false, Arc::new(Int64Array::from_iter_values(1..=10))),
             ("name", true, Arc::new(StringArray::from(vec!["before"; 10]))),
@@ -250,7 +279,7 @@ fn hostile() -> TestTable {
         let array: ArrayRef = Arc::new(Int64Array::from(vec![base + 1, base + 2, base + 3]));
         (*name, false, array)
     });
-    table(HOSTILE, HOSTILE_COLUMNS[0], columns.collect())
+    table(HOSTILE, &HOSTILE_COLUMNS[..1], columns.collect())
 }
 
 /// Makes all tables by SQL, where the fixture says how.
@@ -294,8 +323,8 @@ fn create_sql(dialect: &dyn Dialect, name: &str, table: &TestTable, types: &SqlT
             format!("{} {type_name}{null}", dialect.quote_ident(field.name()))
         })
         .collect();
-    let key = dialect.quote_ident(table.primary_key);
-    format!("CREATE TABLE {name} ({}, PRIMARY KEY ({key}))", columns.join(", "))
+    let key: Vec<String> = table.primary_key.iter().map(|c| dialect.quote_ident(c)).collect();
+    format!("CREATE TABLE {name} ({}, PRIMARY KEY ({}))", columns.join(", "), key.join(", "))
 }
 
 fn row_sql(dialect: &dyn Dialect, batch: &RecordBatch, row: usize) -> String {

@@ -8,8 +8,8 @@ const USUAL: u64 = 20;
 const LARGE: u64 = 150;
 /// Pieces of texts, chosen for what collations, quoting and escaping make of them.
 const LETTERS: [&str; 26] = [
-    "a", "A", "b", "B", "z", "Z", "ä", "Ä", "a\u{308}", "ß", "ss", "é", "e", " ", "-", "_", "%", "'", "\\", "\"",
-    "0", "9", "10", "漢", "😀", "ı",
+    "a", "A", "b", "B", "z", "Z", "ä", "Ä", "a\u{308}", "ß", "ss", "é", "e", " ", "-", "_", "%",
+    "'", "\\", "\"", "0", "9", "10", "漢", "😀", "ı",
 ];
 
 /// A kind of key: its columns and how it is cut.
