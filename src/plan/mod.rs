@@ -146,9 +146,9 @@ const BYTES_PER_PIECE: u64 = 2 << 20;
 const ROWS_ALONE: u64 = 4_000_000;
 const BYTES_ALONE: u64 = 512 << 20;
 
-/// Bytes on the server that one statement reads at most where pieces can be told apart so far: what
-/// must be remembered of a file is bounded by beginning another one between statements.
-const STATEMENT_BYTES_MAX: u64 = 4 << 30;
+/// Bytes on the server that one statement reads at most where pieces can be told apart so far: only
+/// between statements is there a place at which rows are safe, or another file can be begun.
+const STATEMENT_BYTES_MAX: u64 = 512 << 20;
 
 /// Pieces per worker at most: the last of them takes 1.6 % of the time.
 const PIECES_PER_WORKER: usize = 64;

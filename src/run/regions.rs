@@ -17,7 +17,7 @@ use super::control::RunControl;
 /// Neighbouring pieces that one statement reads.
 pub(crate) type Run = Range<usize>;
 
-/// What a worker takes from its region in one go: the half, which makes few statements, where pieces
+/// What a worker takes from its region in one go: a quarter, which makes few statements, where pieces
 /// are known to have about equal rows; an eighth where they may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grain {
@@ -138,7 +138,7 @@ impl State {
         let first = region.front_mut()?;
         let left = first.len();
         let wanted = match grain {
-            Grain::EqualRows => left.div_ceil(2),
+            Grain::EqualRows => left.div_ceil(4),
             Grain::EqualWidth => left.div_ceil(8),
             Grain::Single => 1,
         }
@@ -255,14 +255,14 @@ mod tests {
         let control = RunControl::new(|_| {});
         // Worker 1 sits on its first run while worker 0 reads on.
         regions.lock().started = vec![true; 2];
-        assert_eq!(regions.take(1, &control).unwrap(), Some(64..96));
+        assert_eq!(regions.take(1, &control).unwrap(), Some(64..80));
         let mut mine = Vec::new();
         while let Some(run) = regions.lock().next(0, Grain::EqualRows, usize::MAX) {
             mine.push(run);
         }
-        assert_eq!(mine.iter().map(Run::len).sum::<usize>(), 64 + 32, "all but the run in hand");
+        assert_eq!(mine.iter().map(Run::len).sum::<usize>(), 64 + 48, "all but the run in hand");
         assert_eq!(mine.last().unwrap().len(), 1, "the last are single pieces");
-        assert!(mine.contains(&(112..120)), "half of 96..128, then half of that: {mine:?}");
+        assert!(mine.contains(&(104..110)), "half of 80..128, then a quarter of that: {mine:?}");
     }
 
     #[test]

@@ -9,8 +9,7 @@ use rsqoop_connector::testkit::{Fixture, report, run_all, tables};
 use rsqoop_connector::{
     BatchSink, Bounds, BoundsRequest, Capabilities, ConnectTarget, Connector, Consistency, Dialect,
     Error, ErrorKind, Interrupt, KeyRange, KeyValue, ReadQuery, Relation, Result, ServerInfo,
-    Session, SharedSnapshot, SnapshotOp, SnapshotRequest, SplitKey, StorageKey, TableInfo,
-    TextSink,
+    Session, SharedSnapshot, SnapshotOp, SnapshotRequest, StorageKey, TableInfo, TextSink,
 };
 use rsqoop_memory::Memory;
 
@@ -244,17 +243,11 @@ impl Session for BrokenSession {
             (Fault::UpperIsInclusive, KeyRange::Between { upper_inclusive, .. }) => {
                 *upper_inclusive = true;
             }
-            // As if the first column alone told rows apart.
-            (Fault::ComparesOneColumn, KeyRange::Between { key, lower, upper, .. })
-                if !key.row.is_empty() =>
-            {
-                let first = |value: &Option<KeyValue>| match value {
-                    Some(KeyValue::Row(parts)) => Some(parts[0].clone()),
-                    _ => None,
-                };
-                (*lower, *upper) = (first(lower), first(upper));
-                *key = SplitKey::new(&key.row[0].name, Some(key.row[0].clone()));
-            }
+            // Where the lower end is concerned.
+            (
+                Fault::ComparesOneColumn,
+                KeyRange::Between { lower: Some(KeyValue::Row(parts)), .. },
+            ) => parts[1] = KeyValue::Text(String::new()),
             (Fault::ForgetsNullKeys, KeyRange::Null(_)) => return Ok(()),
             (Fault::OneBigBatch, _) => {
                 query.batch_rows = usize::MAX;

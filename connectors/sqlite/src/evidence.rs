@@ -106,8 +106,11 @@ impl Evidence {
     pub(crate) fn of(path: &Path, wal: bool) -> Result<Option<Evidence>> {
         let Some(file) = FileState::of(path)? else { return Ok(None) };
         let log = if wal { FileState::of(&log_path(path))? } else { None };
-        // An empty log is made by whoever opens the file and says nothing.
-        Ok(Some(Evidence { file, log: log.filter(|log| !log.is_empty()) }))
+        // An empty log is made by whoever opens the file and says nothing. Nor does its time of
+        // change: where the user is root, SQLite sets the owner of a log each time it opens one.
+        let log = log.filter(|log| !log.is_empty());
+        let log = log.map(|log| FileState { changed: log.modified, ..log });
+        Ok(Some(Evidence { file, log }))
     }
 
     /// Whether a later write would show in the files' times. Nobody waits for that: other sessions are

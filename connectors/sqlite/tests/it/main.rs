@@ -5,4 +5,6 @@ mod common;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod snapshot;
+#[cfg(test)]
 mod values;
