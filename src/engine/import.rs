@@ -40,8 +40,10 @@ struct Kept {
 }
 
 impl Kept {
-    fn runs(&self) -> Vec<Run> {
-        self.parts.iter().flat_map(|p| p.runs.iter().map(|r| r.run.clone())).collect()
+    /// What was read in other snapshots than this one.
+    fn earlier_runs(&self, snapshot: usize) -> Vec<Run> {
+        let earlier = self.parts.iter().filter(|p| p.snapshot != snapshot);
+        earlier.flat_map(|p| p.runs.iter().map(|r| r.run.clone())).collect()
     }
 }
 
@@ -154,10 +156,7 @@ impl Import<'_> {
         if dead.receipts.is_empty() {
             return Err("nothing of it was safe yet".to_string());
         }
-        let version = |s: Option<&SharedSnapshot>| s.and_then(|s| s.data_version.clone());
-        let now = version(snapshot);
-        let same =
-            now.is_some() && record.snapshots.iter().all(|then| version(then.as_ref()) == now);
+        let same = is_unchanged(record, snapshot);
         if !same && self.job.resume != Resume::Mixed {
             return Err(
                 "its snapshot is gone (--resume mixed would keep its rows beside later ones)"
@@ -183,6 +182,7 @@ impl Import<'_> {
         pieces: Vec<KeyRange>,
         snapshot: Option<&SharedSnapshot>,
     ) -> Result<Kept> {
+        let same = is_unchanged(&record, snapshot);
         let sizes = staging.adopt(dead)?;
         let parts: Vec<PartReceipt> = dead
             .receipts
@@ -194,16 +194,12 @@ impl Import<'_> {
                 rows: receipt.rows,
                 bytes,
                 runs: receipt.runs.iter().map(RunReceipt::read).collect(),
-                snapshot: receipt.snapshot,
+                // Equal data versions are one state by two names.
+                snapshot: if same { record.snapshots.len() } else { receipt.snapshot },
             })
             .collect();
         self.report.run_id.clone_from(&record.run_id);
         self.report.earlier_snapshots.clone_from(&record.snapshots);
-        let same = snapshot.is_some_and(|s| s.data_version.is_some())
-            && record.snapshots.iter().all(|then| {
-                then.as_ref().and_then(|t| t.data_version.as_ref())
-                    == snapshot.and_then(|s| s.data_version.as_ref())
-            });
         let state = if same {
             "the source has not changed since"
         } else {
@@ -250,7 +246,7 @@ impl Import<'_> {
         control.expect(rows, prepared.pieces.len());
         control.enter(Phase::Reading);
         let first_part = dataset::next_part_number(job)?;
-        let done = kept.runs();
+        let done = kept.earlier_runs(snapshot);
         let (mut outcome, counted) =
             self.read(&mut readers, &prepared, snapshot, kept, staging, first_part)?;
         control.enter(Phase::Verifying);
@@ -291,7 +287,7 @@ impl Import<'_> {
             (_, None) => Err("no snapshot that could be counted".to_string()),
             _ => prepared.count.clone(),
         };
-        let queries = wanted.map(|()| prepared.whole(&kept.runs()));
+        let queries = wanted.map(|()| prepared.whole(&kept.earlier_runs(snapshot)));
         let connector = self.engine.connector(&job.source)?;
         let shared = readers.snapshot.clone();
         let again = || readers::rejoin(&connector, &job.source, shared.as_ref(), control);
@@ -446,6 +442,13 @@ impl Import<'_> {
             .map(|r| ReportRetry { worker: r.worker, error: r.error.clone() })
             .collect();
     }
+}
+
+/// Whether the source can prove that it is what a dead run read.
+fn is_unchanged(record: &RunRecord, snapshot: Option<&SharedSnapshot>) -> bool {
+    let version = |s: Option<&SharedSnapshot>| s.and_then(|s| s.data_version.clone());
+    let now = version(snapshot);
+    now.is_some() && record.snapshots.iter().all(|then| version(then.as_ref()) == now)
 }
 
 /// Counts the rows on the server, or says why not. A count that fails is no failure of the import:
