@@ -163,6 +163,12 @@ impl Import<'_> {
                     .to_string(),
             );
         }
+        if !same && draft.by_place {
+            return Err(
+                "its rows were split by where they lie, which is elsewhere by now (--split-by names a key that stays)"
+                    .to_string(),
+            );
+        }
         let range = |piece: &Piece| piece.range(draft.key.as_ref());
         let pieces: Option<Vec<KeyRange>> = record.pieces.iter().map(range).collect();
         let known = |r: &RunReceipt| r.first < r.end && r.end <= record.pieces.len();

@@ -1,7 +1,7 @@
 //! The key by which rows are cut.
 
 use rsqoop_connector::{
-    ColumnInfo, ColumnKind, Dialect, Relation, Result, SplitKey, StorageKey, TableInfo,
+    ColumnInfo, ColumnKind, Consistency, Dialect, Relation, Result, SplitKey, StorageKey, TableInfo,
 };
 
 use super::names::{find_column, unknown_key};
@@ -14,11 +14,13 @@ pub(super) struct KeyChoice {
     pub(super) notes: Vec<String>,
     /// Every row has a key, whatever the catalogue says of its column.
     pub(super) total: bool,
+    /// It is where the rows lie, which is another place in another state of the table.
+    pub(super) by_place: bool,
 }
 
 impl KeyChoice {
     fn none(reason: &str, notes: Vec<String>) -> Self {
-        KeyChoice { key: None, reason: reason.to_string(), notes, total: false }
+        KeyChoice { key: None, reason: reason.to_string(), notes, total: false, by_place: false }
     }
 }
 
@@ -33,7 +35,7 @@ pub(super) fn choose(
     if let Some(by) = &job.split.by {
         let key = Some(user_key(by, dialect, relation, info)?);
         let reason = "--split-by names it".to_string();
-        return Ok(KeyChoice { key, reason, notes: Vec::new(), total: false });
+        return Ok(KeyChoice { key, reason, notes: Vec::new(), total: false, by_place: false });
     }
     if matches!(relation, Relation::Query(_)) {
         let note = "a query is read by one worker unless --split-by names a column of its result";
@@ -42,7 +44,9 @@ pub(super) fn choose(
     }
     // A boundary query and a limit on the width speak of a column's values.
     let by_values = job.split.boundary_query.is_some() || job.split.limit > 0;
-    if let Some(storage) = &info.storage_key
+    // Without a common state a row that is updated meanwhile may be in two places, or in none.
+    let storage = info.storage_key.as_ref().filter(|_| job.consistency != Consistency::None);
+    if let Some(storage) = storage
         && let Some(why) = &storage.preferred
         && !by_values
     {
@@ -72,9 +76,9 @@ pub(super) fn choose(
             _ => SplitKey::of_row(dialect, columns),
         };
         let total = !key.row.is_empty();
-        return Ok(KeyChoice { key: Some(key), reason, notes: Vec::new(), total });
+        return Ok(KeyChoice { key: Some(key), reason, notes: Vec::new(), total, by_place: false });
     };
-    match &info.storage_key {
+    match storage {
         Some(storage) if !by_values && !job.split.autoreset => Ok(by_storage(storage, short)),
         _ if job.split.boundary_query.is_some() => {
             Err(usage(format!("--boundary-query needs a key, and {why}"))
@@ -95,6 +99,7 @@ fn by_storage(storage: &StorageKey, why: &str) -> KeyChoice {
         reason: format!("where the rows lie, since {why}"),
         notes: Vec::new(),
         total: true,
+        by_place: true,
     }
 }
 

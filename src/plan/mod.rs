@@ -130,6 +130,8 @@ pub(crate) struct Draft {
     pub(crate) notes: Vec<String>,
     /// Several statements can see one state.
     pub(crate) shared_state: bool,
+    /// The key is where the rows lie: its ranges mean nothing in another state of the table.
+    pub(crate) by_place: bool,
     /// Every row has a key.
     key_is_total: bool,
     whole: bool,
@@ -184,6 +186,7 @@ impl Draft {
             key_reason: choice.reason,
             notes: choice.notes,
             shared_state: true,
+            by_place: choice.by_place,
             key_is_total: choice.total,
             whole,
         })

@@ -132,3 +132,18 @@ fn mysql_workers_share_a_snapshot() {
 fn sqlite_workers_share_a_snapshot() {
     check(Server::Sqlite);
 }
+
+/// A row that is updated meanwhile lies in two places, or in none, of different states.
+#[test]
+fn without_a_common_state_the_place_of_a_row_is_no_key() {
+    for server in [Server::Postgres, Server::Sqlite] {
+        let db = Database::new(server, "places");
+        db.sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2), (3);");
+        let place = if server == Server::Postgres { "ctid" } else { "rowid" };
+        let flags = ["--table", "t", "--dry-run"];
+        let plan = db.import("t", &flags).stdout;
+        assert!(plan.contains(&format!("split by   {place}: where the rows lie")), "{plan}");
+        let plan = db.import("t", &[&flags[..], &["--consistency", "none"]].concat()).stdout;
+        assert!(plan.contains("split by   nothing: no primary key"), "{plan}");
+    }
+}
