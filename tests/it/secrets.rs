@@ -194,3 +194,36 @@ fn a_password_on_the_command_line_gets_a_warning() {
     let run = dir.import("t", &["--target-dir", "out2", "--password-file", "pw"]);
     assert!(!run.stderr.contains("warning"), "{}", run.stderr);
 }
+
+/// Its record, its receipts and its claim stay for the next run.
+#[test]
+fn what_a_killed_run_leaves_does_not_hold_its_password() {
+    std::thread::scope(|scope| {
+        for way in ways("sqlite:t.db") {
+            scope.spawn(move || {
+                let dir = with_password_file();
+                let rows = "WITH RECURSIVE n (i) AS
+                    (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                    INSERT INTO t SELECT i FROM n;";
+                dir.sqlite("t.db", rows);
+                let more = [
+                    &["--table", "t", "--target-dir", "out", "-m", "2", "--split-limit", "500"][..],
+                    &["--max-rows-per-second", "2000", "--resume", "mixed"],
+                ];
+                let mut child = start(&dir, &way, &more.concat());
+                crate::support::wait_until("a receipt", || {
+                    crate::support::leftovers(dir.root()).iter().any(|name| {
+                        let state = dir.path(name).join(".rsqoop-state");
+                        fs::read_dir(state).is_ok_and(|entries| entries.flatten().count() > 1)
+                    })
+                });
+                child.kill().unwrap();
+                finish(child);
+                assert_nowhere(dir.root(), &["pw"]);
+                // Nor does it need one to say what it has left.
+                let shown = dir.ok(&["runs", "list"]).stdout;
+                assert!(shown.contains("dead") && !shown.contains(PASSWORD), "{shown}");
+            });
+        }
+    });
+}
