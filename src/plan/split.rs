@@ -223,21 +223,27 @@ mod tests {
         Bounds::Range { min: KeyValue::Integer(min), max: KeyValue::Integer(max) }
     }
 
-    /// How many ranges hold an integer key; `None` is NULL.
-    fn holders(ranges: &[KeyRange], value: Option<i128>) -> usize {
-        let number = |v: &KeyValue| match v {
-            KeyValue::Integer(i) => *i,
+    /// The place of a key.
+    fn place(key: &KeyValue) -> i128 {
+        match key {
+            KeyValue::Integer(n) | KeyValue::Decimal { unscaled: n, .. } => *n,
+            KeyValue::Date(days) => i128::from(*days),
+            KeyValue::Timestamp(us) | KeyValue::TimestampTz(us) => i128::from(*us),
             other => panic!("{other:?}"),
-        };
+        }
+    }
+
+    /// How many ranges hold the key at a place; `None` is NULL.
+    fn holders(ranges: &[KeyRange], value: Option<i128>) -> usize {
         ranges
             .iter()
             .filter(|range| match (range, value) {
                 (KeyRange::All, _) | (KeyRange::Null(_), None) => true,
                 (KeyRange::Between { lower, upper, upper_inclusive, .. }, Some(v)) => {
-                    lower.as_ref().is_none_or(|l| number(l) <= v)
+                    lower.as_ref().is_none_or(|l| place(l) <= v)
                         && upper
                             .as_ref()
-                            .is_none_or(|u| v < number(u) || (*upper_inclusive && v == number(u)))
+                            .is_none_or(|u| v < place(u) || (*upper_inclusive && v == place(u)))
                 }
                 _ => false,
             })
@@ -309,6 +315,84 @@ mod tests {
         let days = Bounds::Range { min: KeyValue::Date(0), max: KeyValue::Date(10) };
         let wish = SplitWish { limit: 86_400 * 2, nullable: false, ..wish(1) };
         assert_eq!(ranges(&key(), &days, wish).unwrap().len(), 5);
+    }
+
+    /// Name, first and last place, and the key at a place of the integers.
+    type ArithmeticType = (&'static str, i128, i128, fn(i128) -> KeyValue);
+
+    /// The types that have arithmetic.
+    const TYPES: [ArithmeticType; 7] = [
+        ("bigint", i64::MIN as i128, i64::MAX as i128, KeyValue::Integer),
+        ("unsigned bigint", 0, u64::MAX as i128, KeyValue::Integer),
+        ("decimal(38,0)", -DIGITS_38, DIGITS_38, |n| KeyValue::Decimal { unscaled: n, scale: 0 }),
+        ("decimal(38,10)", -DIGITS_38, DIGITS_38, |n| KeyValue::Decimal { unscaled: n, scale: 10 }),
+        ("date", -2_440_588, 2_145_042_541, |n| KeyValue::Date(i32::try_from(n).unwrap())),
+        ("timestamp", i64::MIN as i128, i64::MAX as i128, |n| {
+            KeyValue::Timestamp(i64::try_from(n).unwrap())
+        }),
+        ("timestamptz", i64::MIN as i128, i64::MAX as i128, |n| {
+            KeyValue::TimestampTz(i64::try_from(n).unwrap())
+        }),
+    ];
+    const DIGITS_38: i128 = 10_i128.pow(38) - 1;
+
+    /// A key set: near together, far apart, at the ends of the type, or all the same.
+    fn key_set(random: &mut impl FnMut() -> u64, low: i128, high: i128) -> Vec<i128> {
+        let span = high.wrapping_sub(low).cast_unsigned();
+        let anywhere = |random: &mut dyn FnMut() -> u64| {
+            let wide = (u128::from(random()) << 64) | u128::from(random());
+            low.wrapping_add((wide % span.saturating_add(1)).cast_signed())
+        };
+        let (shape, size, center) = (random() % 5, random() % 16 + 1, anywhere(random));
+        (0..size)
+            .map(|_| match shape {
+                0 => anywhere(random),
+                1 => center.saturating_add(i128::from(random() % 20)).min(high),
+                2 if !random().is_multiple_of(10) => center,
+                2 => anywhere(random),
+                3 if random().is_multiple_of(2) => low + i128::from(random() % 3),
+                3 => high - i128::from(random() % 3),
+                _ => center,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_hundred_thousand_key_sets_of_each_type_have_neither_gap_nor_overlap() {
+        for (name, low, high, value) in TYPES {
+            let mut state = name
+                .bytes()
+                .fold(0x9E37_79B9_7F4A_7C15_u64, |s, b| s.rotate_left(8) ^ u64::from(b));
+            // xorshift64*
+            let mut random = || {
+                state ^= state >> 12;
+                state ^= state << 25;
+                state ^= state >> 27;
+                state.wrapping_mul(0x2545_F491_4F6C_DD1D)
+            };
+            for _ in 0..100_000 {
+                let keys = key_set(&mut random, low, high);
+                let (min, max) = (*keys.iter().min().unwrap(), *keys.iter().max().unwrap());
+                let pieces = usize::try_from(random() % 65 + 1).unwrap();
+                let bounds = Bounds::Range { min: value(min), max: value(max) };
+                let ranges = ranges(&key(), &bounds, wish(pieces)).unwrap();
+                let mut probes = keys;
+                for range in &ranges {
+                    if let KeyRange::Between { lower: Some(point), .. } = range {
+                        probes.extend([place(point), place(point) - 1]);
+                    }
+                }
+                probes.extend([min.saturating_sub(1), max.saturating_add(1)]);
+                for n in probes {
+                    assert_eq!(
+                        holders(&ranges, Some(n)),
+                        1,
+                        "{name}: {n} of {min}..{max} in {pieces} pieces"
+                    );
+                }
+                assert_eq!(holders(&ranges, None), 1, "{name}: NULL");
+            }
+        }
     }
 
     proptest! {

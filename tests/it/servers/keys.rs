@@ -1,6 +1,7 @@
 //! Metamorphic: whatever the key, `-m 1`, `-m 4` and `-m 16` give the same rows, none lost and none
 //! twice, and as many part files as workers. Every tenth key is NULL.
 
+mod large;
 mod lists;
 
 use super::support::{Database, Server};
