@@ -1,13 +1,17 @@
 //! A password shows up nowhere: not in the process table, not in output, not in any file.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Dir, PASSWORD, Run, finish};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::servers::support::{Address, Database, Server};
+use crate::support::{Dir, PASSWORD, Run, clean_environment, finish, leftovers};
 
 /// Reads rows for about a second.
 const SLOW: &str =
@@ -226,4 +230,218 @@ fn what_a_killed_run_leaves_does_not_hold_its_password() {
             });
         }
     });
+}
+
+// ---- on servers ----
+
+/// How a person hands over the password of an account on a server.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    UrlLogin,
+    UrlParameter,
+    Flag,
+    File,
+    Variable,
+    Prompt,
+}
+
+const WAYS: [Way; 6] =
+    [Way::UrlLogin, Way::UrlParameter, Way::Flag, Way::File, Way::Variable, Way::Prompt];
+
+/// The account whose password all of these tests know.
+const ACCOUNT: &str = "it_secret";
+
+fn account(server: Server) -> Database {
+    let db = Database::new(server, "secret");
+    db.sql("CREATE TABLE t (id int PRIMARY KEY, a varchar(20));");
+    let rows: Vec<String> = (1..=6000).map(|i| format!("({i},'row {i}')")).collect();
+    db.sql(&format!("INSERT INTO t VALUES {};", rows.join(",")));
+    db.sql(&match server {
+        Server::Postgres => format!(
+            "DROP ROLE IF EXISTS {ACCOUNT}; CREATE ROLE {ACCOUNT} LOGIN PASSWORD '{PASSWORD}';
+             GRANT SELECT ON t TO {ACCOUNT};"
+        ),
+        _ => format!(
+            "DROP USER IF EXISTS {ACCOUNT}@'%'; CREATE USER {ACCOUNT}@'%' IDENTIFIED BY '{PASSWORD}';
+             GRANT ALL ON *.* TO {ACCOUNT}@'%';"
+        ),
+    });
+    db
+}
+
+/// The command that imports `t` of the server, its password handed over in this way.
+fn server_command(db: &Database, dir: &Dir, way: Way, more: &[&str]) -> Command {
+    let Address { scheme, host, port, .. } = db.server.address();
+    let place = format!("{host}:{port}/{}", db.name);
+    let mut args = vec!["import".to_string(), "--connect".to_string()];
+    args.push(match way {
+        Way::UrlLogin => format!("{scheme}://{ACCOUNT}:{PASSWORD}@{place}"),
+        Way::UrlParameter => format!("{scheme}://{place}?user={ACCOUNT}&password={PASSWORD}"),
+        _ => format!("{scheme}://{ACCOUNT}@{place}"),
+    });
+    args.extend(["--table", "t", "--verbose", "-m", "2"].map(String::from));
+    args.extend(["--split-limit", "200", "--resume", "mixed"].map(String::from));
+    args.extend(more.iter().map(ToString::to_string));
+    match way {
+        Way::Flag => args.extend(["--password".to_string(), PASSWORD.to_string()]),
+        Way::File => args.extend(["--password-file".to_string(), "pw".to_string()]),
+        Way::Prompt => args.push("-P".to_string()),
+        _ => {}
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut command = dir.command(&args);
+    if way == Way::Variable {
+        command.env("RSQOOP_PASSWORD", PASSWORD);
+    }
+    command
+}
+
+/// Starts it; at a prompt a terminal of its own types the password. Gives the process that the
+/// caller may end, and all that the terminal shows.
+fn start_on_server(mut command: Command, way: Way) -> Child {
+    if way != Way::Prompt {
+        return spawn(command);
+    }
+    let words: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| format!("'{}'", word.to_string_lossy()))
+        .collect();
+    let mut terminal = Command::new("script");
+    // `exec`, so that the program and not a shell is what the terminal waits for.
+    terminal.args(["-qec", &format!("exec {}", words.join(" ")), "/dev/null"]);
+    terminal.current_dir(command.get_current_dir().expect("it has one"));
+    clean_environment(&mut terminal);
+    terminal.env("TERM", "xterm").env("SHELL", "/bin/sh");
+    terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command = terminal;
+    let mut child = command.spawn().expect("`script` of util-linux");
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"Enter password: ") {
+        let mut byte = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut byte).expect("the prompt comes");
+        seen.push(byte[0]);
+    }
+    // The terminal stays as long as its input does, so that is kept.
+    child.stdin.as_mut().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
+    child
+}
+
+/// Looks at all processes that work in a directory: what everybody can read of them, and their
+/// environments unless the password was put there.
+fn look_at_processes(dir: &Path, way: Way) -> usize {
+    let mut looks = 0;
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let process = entry.path();
+        if fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == dir) {
+            for file in ["cmdline", "comm", "environ"] {
+                let seen = fs::read(process.join(file)).unwrap_or_default();
+                if file != "environ" || way != Way::Variable {
+                    let shown = String::from_utf8_lossy(&seen).replace('\0', " ");
+                    assert!(!holds(&seen, PASSWORD), "{way:?}: {file}: {shown}");
+                }
+                looks += 1;
+            }
+        }
+    }
+    looks
+}
+
+/// As [`assert_nowhere`], beside a run that makes and removes files.
+fn look_at_files(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            look_at_files(&path);
+        } else if entry.file_name() != "pw" {
+            let bytes = fs::read(&path).unwrap_or_default();
+            assert!(!holds(&bytes, PASSWORD), "{}", path.display());
+        }
+    }
+}
+
+fn receipts(dir: &Dir) -> bool {
+    leftovers(dir.root()).iter().any(|name| {
+        let state = dir.path(name).join(".rsqoop-state");
+        fs::read_dir(state).into_iter().flatten().flatten().any(|e| {
+            e.file_name().to_string_lossy().ends_with(".receipts")
+                && e.metadata().is_ok_and(|m| m.len() > 0)
+        })
+    })
+}
+
+/// A run that is killed on its way and one that goes on with it: neither shows the password.
+fn keeps_its_password(db: &Database, way: Way) {
+    let dir = with_password_file();
+    let target = ["--target-dir", "out", "--report", "report.json"];
+    let slow = [&target[..], &["--max-rows-per-second", "1500"]].concat();
+    let mut child = start_on_server(server_command(db, &dir, way, &slow), way);
+    let (begun, mut looks) = (Instant::now(), 0);
+    while !receipts(&dir) {
+        assert!(child.try_wait().unwrap().is_none(), "{way:?}: {:?}", finish(child));
+        assert!(begun.elapsed() < LIMIT, "{way:?}: no rows became safe");
+        if begun.elapsed() > GRACE {
+            looks += look_at_processes(dir.root(), way);
+            look_at_files(dir.root());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(looks > 20, "{way:?}: only {looks} looks");
+    end_in(dir.root());
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(!dir.path("out").exists());
+    look_at_files(dir.root());
+    for tool in [&["runs", "list"][..], &["runs", "show"]] {
+        let run_id = leftovers(dir.root())
+            .iter()
+            .find(|n| dir.path(n).is_dir())
+            .and_then(|n| n.rsplit('-').next().map(String::from))
+            .expect("the run left something");
+        let args = if tool[1] == "show" { [tool, &[&run_id]].concat() } else { tool.to_vec() };
+        let shown = dir.ok(&args).stdout;
+        assert!(!shown.contains(PASSWORD), "{way:?}: {shown}");
+    }
+    let mut again = start_on_server(server_command(db, &dir, way, &target), way);
+    if way == Way::Prompt {
+        // What the terminal shows is all on its standard output.
+        let mut shown = String::new();
+        again.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+        assert!(shown.contains("Retrieved 6000 records"), "{shown}");
+        assert!(!shown.contains(PASSWORD), "{shown}");
+        drop(again.stdin.take());
+        again.wait().unwrap();
+    } else {
+        let run = finish(again);
+        assert_eq!(run.status, 0, "{way:?}: {}", run.stderr);
+        assert!(run.stderr.contains("going on with run"), "{way:?}: {}", run.stderr);
+        assert!(!(run.stdout + &run.stderr).contains(PASSWORD), "{way:?}");
+    }
+    assert!(dir.path("out/_manifest.json").is_file() && dir.path("report.json").is_file());
+    assert_nowhere(dir.root(), &["pw"]);
+}
+
+/// Kills the program that works in a directory, whoever its parent is.
+fn end_in(dir: &Path) {
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let process = entry.path();
+        let here = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == dir);
+        let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+        let number = entry.file_name().to_string_lossy().parse::<i32>().ok();
+        if let (true, "rsqoop", Some(pid)) = (here, name.trim(), number.and_then(Pid::from_raw)) {
+            kill_process(pid, Signal::KILL).unwrap();
+        }
+    }
+}
+
+#[test]
+fn runs_on_servers_keep_their_password_however_it_is_given() {
+    for server in Server::NETWORK {
+        let db = account(server);
+        std::thread::scope(|scope| {
+            for way in WAYS {
+                let db = &db;
+                scope.spawn(move || keeps_its_password(db, way));
+            }
+        });
+    }
 }
