@@ -49,20 +49,12 @@ class SkewedMariaDb(MariaDb):
 
 
 class SkewedSqlite(Sqlite):
-    def prepare(self, csv):
-        if os.path.exists(self.path):
-            return
-        new = self.path + ".new"
-        if os.path.exists(new):
-            os.remove(new)
-        script = f"""PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
-CREATE TABLE skewed (id INTEGER PRIMARY KEY, a TEXT, b TEXT, n DECIMAL(14,2), t TIMESTAMP);
+    def script(self, csv):
+        return f"""CREATE TABLE skewed (id INTEGER PRIMARY KEY, a TEXT, b TEXT, n DECIMAL(14,2), t TIMESTAMP);
 WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {ROWS})
 INSERT INTO skewed SELECT {key('i')}, hex(i * 2654435761 % 4294967296) || 'aaaaaaaaaaaaaaaaaaaaaaaa',
   hex(i * 40503 % 65536) || 'bbbbbbbbbbbbbbbbbbbbbbbbbbbb', i, '2026-01-01 00:00:00' FROM s;
 """
-        subprocess.run(["sqlite3", "-bail", new], input=script, text=True, check=True, stdout=subprocess.DEVNULL)
-        os.rename(new, self.path)
 
 
 def measure(program, url, table, work):

@@ -192,14 +192,16 @@ class Sqlite:
         new = self.path + ".new"
         if os.path.exists(new):
             os.remove(new)
+        script = f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;\n{self.script(csv)}"
+        subprocess.run(["sqlite3", "-bail", new], input=script, text=True, check=True, stdout=subprocess.DEVNULL)
+        os.rename(new, self.path)
+
+    def script(self, csv):
         columns = COLUMNS.replace("id bigint NOT NULL PRIMARY KEY", "id INTEGER PRIMARY KEY", 1).replace("\n", "")
-        script = f"""PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
-CREATE TABLE {TABLE} ({columns});
+        return f"""CREATE TABLE {TABLE} ({columns});
 .import --csv --skip 1 '{csv}' {TABLE}
 ANALYZE;
 """
-        subprocess.run(["sqlite3", "-bail", new], input=script, text=True, check=True, stdout=subprocess.DEVNULL)
-        os.rename(new, self.path)
 
     def facts(self):
         return output(["sqlite3", "-readonly", "-csv", self.path, FACTS.format(length="length")]).split(",")
